@@ -1,0 +1,1 @@
+"""The public door: TLS by host name, and containers by subdomain."""

@@ -1,0 +1,1 @@
+"""Live updates and terminals for browsers, over WebSocket."""

@@ -1,0 +1,1 @@
+"""The device tunnel: Sessions, their Channels and the wire between them (PROTOCOL.md)."""
