@@ -1,0 +1,66 @@
+# Everything a person does with a checkout. `make` alone lists it.
+
+PYTHON ?= python3
+# Where `make run` keeps everything it makes.
+STATE ?= var
+# The HTTPS port of `make run`; the tunnel's UDP port is the next one.
+PORT ?= 8443
+# Which tox environments `make test` runs, in this order (tox.ini).
+ENVS ?= lint,types,web,packaging,lowest,tests
+
+# The hashes make a changed package on an index a refusal, not a surprise.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes -r
+
+SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
+	$(shell find edgetainer agent twisted -type f -not -name '*.pyc' -not -name dropin.cache 2>/dev/null)
+
+.PHONY: help run test lint format types web pins screenshot clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: .venv/installed web ## start the server and a demo device (PORT=8443 STATE=var)
+	@exec .venv/bin/python -P -m edgetainer.cli.run --state '$(STATE)' --port '$(PORT)'
+
+test: .tools/installed ## install what the tests need and run all of them
+	.ci/with-real-parts .tools/bin/tox run -e '$(ENVS)'
+
+lint: .tools/installed ## check style
+	.tools/bin/tox run -q -e lint
+
+format: .tools/installed ## bring the Python code into its one form
+	.tools/bin/tox run -q -e format
+
+types: .tools/installed ## check types
+	.tools/bin/tox run -q -e types
+
+web: .venv/installed ## build the web UI unless web/dist is current
+	@.venv/bin/python web/build.py
+
+pins: .tools/installed ## write requirements/*.txt again (UPGRADE=--upgrade for new versions)
+	requirements/compile.sh
+
+screenshot: .tools/installed ## make the README's picture from the running system
+	.ci/with-real-parts .tools/bin/tox run -q -e screenshot
+
+clean: ## remove what can be made again; the state of `make run` stays
+	rm -rf .venv .tools .tox build dist web/dist web/node_modules .mypy_cache .ruff_cache \
+		.pytest_cache edgetainer.egg-info
+
+.venv/installed: .venv/pinned $(SOURCES)
+	@echo 'Installing edgetainer into .venv ...'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --force-reinstall .
+	@rm -rf build edgetainer.egg-info
+	@touch $@
+
+.venv/pinned: requirements/run.txt
+	@.ci/venv '$(PYTHON)' .venv
+	@echo 'Installing the pinned requirements into .venv ...'
+	@.venv/bin/python $(PIP_INSTALL) requirements/run.txt
+	@touch $@
+
+.tools/installed: requirements/tools.txt
+	@.ci/venv '$(PYTHON)' .tools
+	@.tools/bin/python $(PIP_INSTALL) requirements/tools.txt
+	@touch $@
