@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from edgetainer.storage.database import Database
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,3 +29,37 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, object, None
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {reason}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database of each kind; transactions run at once in the test's thread.
+
+    Deferreds of `run` have therefore fired when they are returned: it needs no
+    reactor and suits a fake clock.
+    """
+    # Imported here: the agent's tests run where there is no SQLAlchemy.
+    from tests import databases
+
+    with databases.opened(request.param, tmp_path, reactor=None) as door:
+        yield door
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def threaded_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Like `database`, on real threads and the real reactor, as in production."""
+    from twisted.internet import reactor
+
+    from tests import databases
+
+    with databases.opened(request.param, tmp_path, reactor=reactor) as door:
+        yield door
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of each kind before any migration."""
+    from tests import databases
+
+    with databases.opened(request.param, tmp_path, reactor=None, empty=True) as door:
+        yield door
