@@ -248,6 +248,8 @@ software = Table(
     metadata,
     _id(),
     Column("name", Text, nullable=False, unique=True),
+    # The Compose project name of its stacks: stays when the name changes.
+    Column("slug", Text, nullable=False, unique=True),
     Column("source", Text, nullable=False),
     Column("repo_url", Text),
     Column("current_version", Text),

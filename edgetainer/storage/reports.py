@@ -1,0 +1,47 @@
+"""The last thing each device said of itself, metrics and containers: SQL only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from edgetainer.storage.tables import device_reports as reports
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a device said last; None where it has said nothing yet.
+
+    :param revision: of the desired state that the device had pulled.
+    """
+
+    device_id: str
+    metrics: dict[str, Any] | None
+    metrics_at: datetime | None
+    containers: list[dict[str, Any]] | None
+    containers_at: datetime | None
+    revision: int | None
+
+
+def get(connection: Connection, device_id: str) -> Report | None:
+    """A device's last report, or None."""
+    query = select(reports).where(reports.c.device_id == device_id)
+    row = connection.execute(query).one_or_none()
+    return Report(**row._mapping) if row else None
+
+
+def store_containers(
+    connection: Connection, device_id: str, containers: list[dict[str, Any]], *, now: datetime
+) -> None:
+    """Keep a device's list of containers.
+
+    :raises IntegrityError: there is no such device.
+    """
+    values = {"containers": containers, "containers_at": now}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    query = insert(reports).values(device_id=device_id, **values)
+    connection.execute(query.on_conflict_do_update(index_elements=["device_id"], set_=values))
