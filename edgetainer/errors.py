@@ -24,6 +24,7 @@ CODES: dict[str, Kind] = {
     "invalid_field": Kind(400, "A field is missing or wrong"),
     "invalid_request": Kind(400, "The request cannot be understood"),
     "body_too_large": Kind(413, "The body is too large"),
+    "unsupported_media_type": Kind(415, "The body is of the wrong kind"),
     "not_found": Kind(404, "There is no such thing"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),
     # Who is asking.

@@ -1,0 +1,59 @@
+"""The API put together from the services it delegates to.
+
+Each noun's module has `add_routes(routes, *, …)`; this is the list of them. To
+add one: a field in `Services`, a line in `make_routes`, and its actions in
+`domain.access.RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+
+from edgetainer.api import health
+from edgetainer.api.route import Authenticate, Routes
+from edgetainer.api.site import Gate, make_site
+from edgetainer.storage.database import Database
+
+__all__ = ["Services", "make_console_site", "make_routes", "make_tunnel_site"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the routes delegate to."""
+
+    authenticate: Authenticate
+    database: Database
+
+
+def make_routes(services: Services) -> Routes:
+    """Every route of the API."""
+    routes = Routes(authenticate=services.authenticate)
+    health.add_routes(routes, database=services.database)
+    return routes
+
+
+def make_console_site(
+    routes: Routes,
+    *,
+    reactor: IReactorTime,
+    authorities: Iterable[str],
+    children: Mapping[bytes, IResource] | None = None,
+    fallback: IResource | None = None,
+) -> Site:
+    """The console: `/api/…`, other resources (`{b"ws": hub}`) and the web UI.
+
+    :param authorities: the Host values that are ours (`api.site.authority`).
+    :param fallback: serves what nothing else does: the web UI.
+    """
+    gate = Gate(routes, authorities=authorities, children=children, fallback=fallback)
+    return make_site(gate, reactor=reactor)
+
+
+def make_tunnel_site(routes: Routes, *, reactor: IReactorTime) -> Site:
+    """What a device reaches over its tunnel: `/api/agent/…` and nothing else."""
+    return make_site(Gate(routes, authorities=None, prefix=b"/api/agent/"), reactor=reactor)
