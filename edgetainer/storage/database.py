@@ -70,8 +70,8 @@ def violated(error: IntegrityError) -> str | None:
 class Database:
     """The door to the database.
 
-    :param url: an SQLAlchemy address: `sqlite:////path/file` or
-        `postgresql+psycopg2://…`.
+    :param url: an SQLAlchemy address: `sqlite:////path/file` or `postgresql://…`
+        (through psycopg2).
     :param reactor: where results are delivered; None runs every transaction
         at once in the caller's thread (command line, tests on a fake clock).
     :param threads: the size of the thread pool.
@@ -83,6 +83,9 @@ class Database:
         self, url: str, *, reactor: IReactorFromThreads | None, threads: int = THREADS
     ) -> None:
         self.url = sqlalchemy.engine.make_url(url)
+        if self.url.drivername == "postgresql":
+            # SQLAlchemy's own default driver differs between its versions.
+            self.url = self.url.set(drivername="postgresql+psycopg2")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
             raise EdgetainerError(

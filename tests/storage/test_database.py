@@ -154,7 +154,7 @@ def test_a_mistake_of_ours_is_not_called_unavailable(database):
 
 
 def test_a_database_that_is_away_is_unavailable():
-    away = Database("postgresql+psycopg2://nobody@127.0.0.1:1/none", reactor=None)
+    away = Database("postgresql://nobody@127.0.0.1:1/none", reactor=None)
     with pytest.raises(EdgetainerError) as caught:
         result(away.run(lambda c: None))
     assert caught.value.code == "unavailable"
