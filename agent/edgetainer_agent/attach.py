@@ -1,0 +1,366 @@
+"""A program in a container, through Docker's exec.
+
+The engine's socket is joined to the reactor directly: the request below turns
+an HTTP connection into a raw one (Docker Engine API, "ContainerExec", "ExecStart"
+with `Upgrade: tcp`). The docker package's own socket was not used because it
+may have read the program's first bytes into a buffer that it does not give away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edgetainer.errors import EdgetainerError
+from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.process import signal_number
+from edgetainer_agent.program import ProgramListener
+
+log = Logger()
+
+#: The best shell a container has, as a login shell where it is bash.
+SHELL = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l || exec sh")
+#: Response head of the engine, bytes; it is a few lines.
+MAX_HEAD_BYTES = 16 * 1024
+#: Seconds for the engine to start a program.
+START_TIMEOUT_S = 10.0
+#: Seconds between looks for the exit code, and how many.
+EXIT_POLL_S, EXIT_POLLS = 0.05, 60
+#: Seconds between hanging up and killing what ignored it.
+KILL_AFTER_S = 2.0
+#: What the terminal's line discipline turns into signals.
+_CONTROL_CHARACTERS = {"INT": b"\x03", "QUIT": b"\x1c", "TSTP": b"\x1a"}
+
+
+async def run_in_container(
+    *,
+    reactor: Any,
+    docker: Docker,
+    container: Container,
+    argv: tuple[str, ...],
+    terminal: tuple[int, int, str] | None = None,
+    timeout_s: float | None = None,
+) -> ContainerProgram:
+    """Start `argv` in a container.
+
+    :param terminal: columns, rows and TERM; None: no terminal, stderr apart.
+    :param timeout_s: seconds until it is killed; None: never.
+    :raises EdgetainerError: `docker_unavailable`, `container_not_running`,
+        `command_failed`.
+    """
+    environment = None if terminal is None else {"TERM": terminal[2]}
+    created = await docker.call(
+        lambda client: client.exec_create(
+            container.id,
+            list(argv),
+            stdin=True,
+            tty=terminal is not None,
+            environment=environment,
+        )
+    )
+    program = ContainerProgram(
+        reactor=reactor, docker=docker, exec_id=created["Id"], tty=terminal is not None
+    )
+    connection = _ExecConnection(created["Id"], program)
+    endpoint = UNIXClientEndpoint(reactor, str(docker.socket), timeout=START_TIMEOUT_S)
+    try:
+        await connectProtocol(endpoint, connection)
+        await connection.started.addTimeout(START_TIMEOUT_S, reactor)
+    except EdgetainerError:
+        connection.drop()
+        raise
+    except Exception as error:
+        connection.drop()
+        raise EdgetainerError(
+            "docker_unavailable", f"The engine did not start the program: {error}"
+        ) from error
+    program.attach(connection, timeout_s)
+    if terminal is not None:
+        program.resize(terminal[0], terminal[1])
+    return program
+
+
+class ContainerProgram:
+    """A program started with `run_in_container`; a `Program`."""
+
+    def __init__(self, *, reactor: Any, docker: Docker, exec_id: str, tty: bool) -> None:
+        self._reactor = reactor
+        self._docker = docker
+        self._id = exec_id
+        self._tty = tty
+        self._demultiplexer = None if tty else Demultiplexer(self._piece)
+        self._connection: _ExecConnection | None = None
+        self._listener: ProgramListener | None = None
+        self._early = b""
+        self._disconnected = False
+        self._over = False
+        self._timed_out = False
+        self._timers: list[IDelayedCall] = []
+
+    def attach(self, connection: _ExecConnection, timeout_s: float | None) -> None:
+        """The raw connection is there; keep quiet until `start`."""
+        self._connection = connection
+        connection.transport.pauseProducing()
+        if timeout_s is not None:
+            self._timers.append(self._reactor.callLater(timeout_s, self._time_out))
+
+    def start(self, listener: ProgramListener) -> None:
+        self._listener = listener
+        early, self._early = self._early, b""
+        if early:
+            self.received(early)
+        if self._disconnected:
+            self._find_exit()
+        else:
+            self.resumeProducing()
+
+    def write(self, data: bytes) -> None:
+        if self._connection is not None:
+            self._connection.transport.write(data)
+
+    def close_input(self) -> None:
+        if self._connection is None:
+            return
+        if self._tty:
+            self._connection.transport.write(b"\x04")
+        else:
+            self._connection.transport.unregisterProducer()
+            self._connection.transport.loseWriteConnection()
+
+    def register_input(self, producer: IPushProducer) -> None:
+        if self._connection is not None and not self._disconnected:
+            self._connection.transport.registerProducer(producer, True)
+
+    def resize(self, columns: int, rows: int) -> None:
+        if self._tty and not self._over:
+            self._in_background(
+                lambda client: client.exec_resize(self._id, height=rows, width=columns)
+            )
+
+    def send_signal(self, name: str) -> None:
+        if self._tty and name in _CONTROL_CHARACTERS:
+            self.write(_CONTROL_CHARACTERS[name])
+            return
+        number = signal_number(name)
+        if number is not None:
+            self._signal(number)
+
+    def hang_up(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._cancel_timers()
+        # The engine does not tell the program that its client went away.
+        if not self._disconnected:
+            self._signal(signal.SIGHUP)
+            self._reactor.callLater(KILL_AFTER_S, self._finish_off)
+
+    def pauseProducing(self) -> None:
+        if self._connection is not None and not self._disconnected:
+            self._connection.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if self._connection is not None and not self._disconnected:
+            self._connection.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.hang_up()
+
+    # What the connection says.
+
+    def received(self, data: bytes) -> None:
+        if self._listener is None:
+            # Only what was under way when reading was paused.
+            self._early += data
+        elif self._demultiplexer is not None:
+            self._demultiplexer.push(data)
+        else:
+            self._piece(1, data)
+
+    def disconnected(self) -> None:
+        self._disconnected = True
+        if self._listener is not None:
+            self._find_exit()
+
+    def _piece(self, stream: int, data: bytes) -> None:
+        if self._listener is None or self._over:
+            return
+        if stream == 2:
+            self._listener.error_output(data)
+        else:
+            self._listener.output(data)
+
+    def _find_exit(self) -> None:
+        Deferred.fromCoroutine(self._exit_code()).addCallbacks(self._exited, self._exit_unknown)
+
+    async def _exit_code(self) -> int | None:
+        # The stream may end a moment before the engine has the code.
+        for _ in range(EXIT_POLLS):
+            state = await self._docker.call(lambda client: client.exec_inspect(self._id))
+            if not state["Running"]:
+                code: int | None = state["ExitCode"]
+                return code
+            await deferLater(self._reactor, EXIT_POLL_S)
+        return None
+
+    def _exited(self, code: int | None) -> None:
+        self._cancel_timers()
+        if self._over or self._listener is None:
+            return
+        self._over = True
+        if self._timed_out:
+            self._listener.ended(None, "KILL")
+        else:
+            self._listener.ended(code, None)
+
+    def _exit_unknown(self, failure: Failure) -> None:
+        log.warn("No exit code of a program in a container: {why}", why=failure.value)
+        self._exited(None)
+
+    def _time_out(self) -> None:
+        log.info("A command in a container reached its time limit")
+        self._timed_out = True
+        self._signal(signal.SIGKILL)
+        # If it cannot be killed, the caller must not wait for it anyway.
+        self._timers.append(self._reactor.callLater(KILL_AFTER_S, self._drop))
+
+    def _finish_off(self) -> None:
+        if not self._disconnected:
+            self._signal(signal.SIGKILL)
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.drop()
+
+    def _signal(self, number: int) -> None:
+        self._in_background(lambda client: _signal_tree(client.exec_inspect(self._id), number))
+
+    def _in_background(self, function: Callable[[Any], Any]) -> None:
+        self._docker.call(function).addErrback(
+            lambda failure: log.warn("Docker: {why}", why=failure.value)
+        )
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._timers.clear()
+
+
+class Demultiplexer:
+    """Cuts Docker's stream of a program without a terminal into its outputs.
+
+    Each piece has a head: the stream (1 stdout, 2 stderr), three zeros and a
+    length (u32, big-endian). Pieces are handed on as they come, not collected.
+
+    :param deliver: gets the stream's number and bytes.
+    """
+
+    def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
+        self._deliver = deliver
+        self._head = b""
+        self._stream = 0
+        self._left = 0
+
+    def push(self, data: bytes) -> None:
+        """Take bytes as they came."""
+        while data:
+            if self._left:
+                piece, data = data[: self._left], data[self._left :]
+                self._left -= len(piece)
+                self._deliver(self._stream, piece)
+                continue
+            missing = 8 - len(self._head)
+            self._head, data = self._head + data[:missing], data[missing:]
+            if len(self._head) == 8:
+                self._stream = self._head[0]
+                self._left = int.from_bytes(self._head[4:], "big")
+                self._head = b""
+
+
+class _ExecConnection(Protocol):
+    """Starts an exec on a connection of its own, which then is its streams."""
+
+    transport: Any
+
+    def __init__(self, exec_id: str, program: ContainerProgram) -> None:
+        self._id = exec_id
+        self._program = program
+        self._head: bytes | None = b""
+        self.started: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        body = json.dumps({"Detach": False, "Tty": self._program._tty}).encode()
+        self.transport.write(
+            b"POST /exec/%s/start HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\n"
+            b"Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+            % (self._id.encode("ascii"), len(body), body)
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._head is None:
+            self._program.received(data)
+            return
+        self._head += data
+        head, end, rest = self._head.partition(b"\r\n\r\n")
+        if not end:
+            if len(self._head) > MAX_HEAD_BYTES:
+                self._fail("its answer is not HTTP")
+            return
+        status = head.split(b"\r\n", 1)[0].split(b" ")
+        if len(status) < 2 or status[1] not in (b"101", b"200"):
+            self._fail(rest.decode("utf-8", "replace")[:500] or "it refused")
+            return
+        self._head = None
+        if rest:
+            self._program.received(rest)
+        self.transport.pauseProducing()
+        self.started.callback(None)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        if self._head is None:
+            self._program.disconnected()
+        elif not self.started.called:
+            self._fail("it closed the connection")
+
+    def drop(self) -> None:
+        """Leave at once."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def _fail(self, why: str) -> None:
+        if not self.started.called:
+            self.started.errback(
+                EdgetainerError("command_failed", f"The engine did not start the program: {why}")
+            )
+        self.drop()
+
+
+def _signal_tree(inspected: dict[str, Any], number: int) -> None:
+    """Signal an exec's program and all it started, as seen from the host.
+
+    The engine has no call for it; an agent beside the engine sees the processes.
+    """
+    pid = inspected.get("Pid") or 0
+    if not inspected.get("Running") or pid <= 1:
+        return
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        family = [*process.children(recursive=True), process]
+        for member in family:
+            with contextlib.suppress(psutil.Error, OSError):
+                os.kill(member.pid, number)
