@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -357,6 +358,15 @@ def _signal_tree(inspected: dict[str, Any], number: int) -> None:
     """
     pid = inspected.get("Pid") or 0
     if not inspected.get("Running") or pid <= 1:
+        return
+    # The number is the engine's. Where that has other process numbers than we
+    # see, the process of this number is somebody else's.
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return
+    if inspected["ContainerID"] not in groups:
+        log.warn("Process {pid} is not the container's; it gets no signal", pid=pid)
         return
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

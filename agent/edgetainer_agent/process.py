@@ -86,7 +86,9 @@ class GroupProcess:
             name: ProcessReader(fd_set, self, name, ours[name]) for name in (STDOUT, STDERR)
         }
         self._paused = False
-        registerReapProcessHandler(self.pid, self)
+        # Not now: a process that is over already would report to a listener
+        # that has not been given this object yet.
+        reactor.callLater(0, registerReapProcessHandler, self.pid, self)
 
     # Output: a streaming push producer (IPushProducer).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psutil
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
@@ -141,3 +142,11 @@ class Channel:
                 self.errors += frame.payload
             elif frame.type is FrameType.EXIT:
                 self.exit = Exit.parse(frame.payload)
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether a process is over, be it reaped already or not."""
+    try:
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

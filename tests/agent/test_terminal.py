@@ -17,7 +17,7 @@ from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.messages import FrameType, Resize, Signal, TerminalTarget
 from edgetainer_agent.program import ProgramChannel
 from edgetainer_agent.terminal import HostTerminal, host_environment
-from tests.agent.channels import Channel
+from tests.agent.channels import Channel, gone
 
 
 def open_shell(*command: str, shell: str | None = "/bin/sh") -> tuple[Channel, HostTerminal]:
@@ -118,7 +118,7 @@ async def test_endless_output_is_held_back_and_ctrl_c_still_works() -> None:
     assert len(yes) == 1
     channel.send(FrameType.DATA, b"\x03")
     asked = reactor.seconds()  # type: ignore[attr-defined]
-    await channel.until(lambda: not yes[0].is_running(), seconds=5)
+    await channel.until(lambda: gone(yes[0]), seconds=5)
     assert reactor.seconds() - asked < 0.5  # type: ignore[attr-defined]
     # Nothing was read meanwhile, so nothing may have come on top.
     assert channel.most_unread == held <= channel.window + 2 * 65_536
@@ -170,7 +170,7 @@ async def test_a_dropped_channel_ends_what_ran_in_it(stubborn: bool, monkeypatch
     await channel.until_output(b"ready")
     process = psutil.Process(terminal.pid)
     channel.drop()
-    await channel.until(lambda: not process.is_running())
+    await channel.until(lambda: gone(process))
 
 
 @pytest_twisted.ensureDeferred
@@ -180,7 +180,7 @@ async def test_a_dropped_channel_with_unread_input_ends_too() -> None:
     channel.send(FrameType.DATA, b"x" * 60_000)
     process = psutil.Process(terminal.pid)
     channel.drop()
-    await channel.until(lambda: not process.is_running())
+    await channel.until(lambda: gone(process))
 
 
 @pytest_twisted.ensureDeferred
@@ -191,7 +191,7 @@ async def test_a_channel_that_never_came_leaves_no_shell() -> None:
     channel = Channel(reactor)
     channel.protocol = ProgramChannel(terminal)
     channel.drop()
-    await channel.until(lambda: not process.is_running())
+    await channel.until(lambda: gone(process))
 
 
 @pytest.mark.parametrize("command", ["/no/such/shell", "no-such-program", "/etc/passwd"])
@@ -209,7 +209,7 @@ async def test_a_broken_frame_costs_the_channel_and_the_shell() -> None:
     channel, terminal = open_shell()
     process = psutil.Process(terminal.pid)
     channel.send(FrameType.RESIZE, b'{"columns":0,"rows":1}')
-    await channel.until(lambda: channel.closed and not process.is_running())
+    await channel.until(lambda: channel.closed and gone(process))
 
 
 def test_signals_are_named_both_ways() -> None:

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+
+from edgetainer.errors import EdgetainerError
+from edgetainer.tunnel.messages import FrameType, Resize, Signal
+from edgetainer_agent.attach import SHELL, Demultiplexer, run_in_container
+from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.program import ProgramChannel
+from tests.agent.channels import Channel
+from tests.docker import run_container
+
+
+@pytest_twisted.async_yield_fixture
+async def container(agent_docker: Docker, docker_engine: Any, busybox_image: str) -> Any:
+    run_container(
+        docker_engine,
+        busybox_image,
+        ["sleep", "600"],
+        project=f"{agent_docker.prefix}shop",
+        service="web",
+    )
+    yield await agent_docker.running("web")
+
+
+class Opener:
+    """Runs programs in one container."""
+
+    def __init__(self, docker: Docker, container: Container) -> None:
+        self.docker, self.container = docker, container
+
+    async def __call__(
+        self, *argv: str, tty: bool = False, timeout_s: float | None = None
+    ) -> Channel:
+        program = await run_in_container(
+            reactor=reactor,
+            docker=self.docker,
+            container=self.container,
+            argv=argv,
+            terminal=(91, 27, "xterm") if tty else None,
+            timeout_s=timeout_s,
+        )
+        return Channel(reactor).connect(ProgramChannel(program))
+
+    async def processes(self) -> list[str]:
+        """The command lines that run in the container."""
+        top = await self.docker.call(lambda client: client.top(self.container.id))
+        return [row[-1] for row in top["Processes"]]
+
+
+@pytest.fixture
+def opener(agent_docker: Docker, container: Container) -> Opener:
+    return Opener(agent_docker, container)
+
+
+async def until_gone(opener: Opener, channel: Channel, name: str) -> None:
+    processes = await opener.processes()
+    for _ in range(100):
+        if not any(name in line for line in processes):
+            return
+        pause = reactor.seconds() + 0.05  # type: ignore[attr-defined]
+        await channel.until(lambda until=pause: reactor.seconds() > until)  # type: ignore[attr-defined]
+        processes = await opener.processes()
+    raise AssertionError(f"{name} still runs: {processes}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_shell_answers_resizes_and_exits(opener: Opener) -> None:
+    channel = await opener(*SHELL, tty=True)
+    channel.type_line("tty; echo $TERM:$((6*7)); echo ready")
+    await channel.until_output(b"xterm:42")
+    await channel.until_output(b"ready\r\n")
+    channel.type_line("stty size")
+    await channel.until_output(b"27 91")
+    channel.protocol.dataReceived(Resize(columns=120, rows=40).encode())
+    channel.type_line("while ! stty size | grep '^40'; do sleep 0.05; done; echo resi''zed")
+    channel.type_line("exit 7")
+    ended = await channel.until_exit()
+    assert (ended.code, ended.signal) == (7, None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_ctrl_c_during_endless_output(opener: Opener) -> None:
+    channel = await opener(*SHELL, tty=True)
+    channel.type_line("yes edgetainer")
+    await channel.until_output(b"edgetainer\r\nedgetainer")
+    channel.stop_reading()
+    await channel.until(lambda: channel.most_unread > channel.window)
+    held = channel.most_unread
+    channel.send(FrameType.DATA, b"\x03")
+    await until_gone(opener, channel, "yes edgetainer")
+    assert channel.most_unread == held <= channel.window + 2 * 65_536
+    channel.start_reading()
+    channel.type_line("echo still''here")
+    await channel.until_output(b"stillhere")
+    channel.drop()
+    await until_gone(opener, channel, "sh")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_command_keeps_its_outputs_apart(opener: Opener) -> None:
+    channel = await opener("sh", "-c", "cat; echo err >&2; exit 3")
+    for _ in range(64):
+        channel.send(FrameType.DATA, b"x" * 16_384)
+    channel.send(FrameType.EOF)
+    ended = await channel.until_exit()
+    assert (ended.code, ended.signal) == (3, None)
+    assert (bytes(channel.output), bytes(channel.errors)) == (b"x" * 16_384 * 64, b"err\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_time_limit_kills_it_in_the_container(opener: Opener) -> None:
+    channel = await opener("sh", "-c", "echo ready; sleep 77; echo never", timeout_s=0.3)
+    ended = await channel.until_exit()
+    assert (ended.code, ended.signal) == (None, "KILL")
+    assert bytes(channel.output) == b"ready\n"
+    await until_gone(opener, channel, "sleep 77")
+
+
+@pytest_twisted.ensureDeferred
+async def test_signals_and_a_dropped_channel(opener: Opener) -> None:
+    channel = await opener("sh", "-c", "echo ready; exec sleep 78")
+    await channel.until_output(b"ready")
+    channel.protocol.dataReceived(Signal(name="TERM").encode())
+    assert (await channel.until_exit()).code == 143
+    channel = await opener("sleep", "79", tty=True)
+    channel.protocol.dataReceived(Signal(name="INT").encode())
+    assert (await channel.until_exit()).code == 130
+    channel = await opener("sleep", "80", tty=True)
+    channel.drop()
+    await until_gone(opener, channel, "sleep 80")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_missing_program_says_so(opener: Opener) -> None:
+    channel = await opener("no-such-program")
+    ended = await channel.until_exit()
+    assert ended.code in (126, 127)
+    assert b"no-such-program" in channel.output + channel.errors
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_container_that_went_away_is_refused(
+    opener: Opener, docker_engine: Any, container: Container
+) -> None:
+    docker_engine.kill(container.id)
+    docker_engine.wait(container.id)
+    with pytest.raises(EdgetainerError) as caught:
+        await opener("true")
+    assert caught.value.code == "container_not_running"
+    docker_engine.remove_container(container.id)
+    with pytest.raises(EdgetainerError) as caught:
+        await opener("true")
+    assert caught.value.code == "container_not_found"
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_engine_is_a_clear_error(tmp_path: Path, container: Container) -> None:
+    docker = Docker(reactor=reactor, socket=tmp_path / "none.sock", prefix="et-")
+    docker.start()
+    try:
+        with pytest.raises(EdgetainerError) as caught:
+            await Opener(docker, container)("true")
+        assert caught.value.code == "docker_unavailable"
+    finally:
+        docker.stop()
+
+
+def test_the_demultiplexer_takes_any_cut() -> None:
+    wire = (
+        b"\1\0\0\0\0\0\0\5hello"
+        + b"\2\0\0\0\0\0\0\3err"
+        + b"\1\0\0\0\0\0\0\0"
+        + b"\1\0\0\0\0\0\0\1!"
+    )
+    for size in range(1, len(wire) + 1):
+        outputs = {1: b"", 2: b""}
+
+        def deliver(stream: int, data: bytes, outputs: dict[int, bytes] = outputs) -> None:
+            outputs[stream] += data
+
+        demultiplexer = Demultiplexer(deliver)
+        for start in range(0, len(wire), size):
+            demultiplexer.push(wire[start : start + size])
+        assert outputs == {1: b"hello!", 2: b"err"}
