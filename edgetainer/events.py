@@ -1,0 +1,134 @@
+"""What just happened, for whoever is watching.
+
+Services publish; the hub subscribes for its browsers. Each topic keeps its
+newest events, so a browser that lost its WebSocket for a moment asks for what
+came since, and is told to start afresh when that is no longer known.
+
+Topics: ``devices`` (type ``device.updated``, data is the Device document),
+``device:<id>``, ``deployments``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+log = Logger()
+
+#: Events kept per topic: a fleet of 250 devices after a restart of its server,
+#: or minutes of everyday life.
+REPLAY = 256
+
+#: Topics remembered without a subscriber; with `REPLAY` events of about 1 KiB
+#: each this is at most some hundreds of MiB, and in life a few.
+MAX_TOPICS = 2_048
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    :ivar seq: grows within a topic, also over restarts of the server; there
+        may be gaps.
+    :ivar ts: ISO 8601, UTC, milliseconds.
+    """
+
+    topic: str
+    seq: int
+    ts: str
+    type: str
+    data: dict[str, Any]
+
+
+Callback = Callable[[Event], None]
+
+
+@dataclass
+class _Topic:
+    #: The last number given out before the oldest event kept.
+    before: int
+    kept: deque[Event] = field(default_factory=lambda: deque(maxlen=REPLAY))
+    callbacks: list[Callback] = field(default_factory=list)
+
+
+class Events:
+    """The board on which events are pinned.
+
+    :param clock: its seconds are those of the wall clock.
+    """
+
+    def __init__(self, *, clock: IReactorTime) -> None:
+        self._clock = clock
+        # Microseconds: below a million events a second the numbers of a
+        # restarted server are higher than all it ever gave out, and they stay
+        # below 2**53 for JavaScript.
+        self._seq = int(clock.seconds() * 1_000_000)
+        self._topics: OrderedDict[str, _Topic] = OrderedDict()
+
+    def publish(self, topic: str, type: str, data: dict[str, Any]) -> Event:  # noqa: A002
+        """Tell everybody subscribed to `topic`, in the order of subscription."""
+        board = self._board(topic)
+        self._seq += 1
+        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
+        event = Event(
+            topic=topic,
+            seq=self._seq,
+            ts=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            type=type,
+            data=data,
+        )
+        if len(board.kept) == REPLAY:
+            board.before = board.kept[0].seq
+        board.kept.append(event)
+        for callback in tuple(board.callbacks):
+            try:
+                callback(event)
+            except Exception:
+                # One subscriber's trouble is not the publisher's.
+                log.failure("a subscriber of {topic} failed", topic=topic)
+        return event
+
+    def subscribe(self, topic: str, callback: Callback) -> Callable[[], None]:
+        """Call `callback` with every event from now on; returns how to stop that."""
+        board = self._board(topic)
+        board.callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in board.callbacks:
+                board.callbacks.remove(callback)
+
+        return unsubscribe
+
+    def since(self, topic: str, seq: int) -> list[Event] | None:
+        """The events of `topic` after number `seq`, oldest first.
+
+        None when they are not all known any more, or the number is not ours:
+        the caller must read the present state anew.
+        """
+        board = self._topics.get(topic)
+        if board is None or not board.before <= seq <= self._seq:
+            return None
+        return [event for event in board.kept if event.seq > seq]
+
+    def _board(self, topic: str) -> _Topic:
+        board = self._topics.get(topic)
+        if board is None:
+            board = self._topics[topic] = _Topic(before=self._seq)
+            self._forget_some()
+        self._topics.move_to_end(topic)
+        return board
+
+    def _forget_some(self) -> None:
+        excess = len(self._topics) - MAX_TOPICS
+        if excess <= 0:
+            return
+        idle = [name for name, board in self._topics.items() if not board.callbacks]
+        # The newest is the one being used.
+        for name in idle[:-1][:excess]:
+            del self._topics[name]

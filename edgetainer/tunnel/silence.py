@@ -1,0 +1,94 @@
+"""Who has been silent for how long: pure, told the time by its caller.
+
+A device says something every `KEEPALIVE` seconds. One that is silent a little
+longer is pinged; one that stays silent is given up. Nobody is given up without
+a ping and time to answer it, so a server that itself stood still (a suspended
+machine, a long pause) does not lose every device at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass
+class _Watch:
+    #: When it was pinged since it was last heard, or None.
+    pinged_at: float | None = None
+    #: What `pinged_at` refers to.
+    heard_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Silent(Generic[Key]):
+    """What to do about one who is silent: ping it, or give it up."""
+
+    key: Key
+    give_up: bool
+
+
+class SilenceTable(Generic[Key]):
+    """Watches many at the cost of one look every `ping_after` seconds for each.
+
+    :param ping_after: seconds of silence after which one is pinged.
+    :param limit: seconds of silence after which one is given up.
+    """
+
+    def __init__(self, *, ping_after: float, limit: float) -> None:
+        if not 0 < ping_after < limit:
+            raise ValueError("a ping must have time to be answered before the limit")
+        self._ping_after = ping_after
+        self._limit = limit
+        self._watched: dict[Key, _Watch] = {}
+        # Entries of those who are gone stay until they come up.
+        self._heap: list[tuple[float, int, Key, _Watch]] = []
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def watch(self, key: Key, now: float) -> None:
+        """Begin to watch one who was heard just now."""
+        entry = self._watched[key] = _Watch(heard_at=now)
+        self._push(now + self._ping_after, key, entry)
+
+    def forget(self, key: Key) -> None:
+        """Stop watching; unknown keys are no error."""
+        self._watched.pop(key, None)
+
+    def due(self) -> float | None:
+        """When to call `turn` next, or None while nobody is watched."""
+        while self._heap and self._watched.get(self._heap[0][2]) is not self._heap[0][3]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def turn(self, now: float, heard_at: Callable[[Key], float]) -> Iterator[Silent[Key]]:
+        """Whoever must be pinged or given up at `now`; the latter are forgotten.
+
+        :param heard_at: tells when one was last heard.
+        """
+        while (due := self.due()) is not None and due <= now:
+            _, _, key, entry = heapq.heappop(self._heap)
+            heard = heard_at(key)
+            if heard != entry.heard_at:
+                entry.heard_at, entry.pinged_at = heard, None
+            if now < heard + self._ping_after:
+                self._push(heard + self._ping_after, key, entry)
+            elif entry.pinged_at is None:
+                entry.pinged_at = now
+                answer_by = now + self._limit - self._ping_after
+                self._push(max(heard + self._limit, answer_by), key, entry)
+                yield Silent(key, give_up=False)
+            else:
+                del self._watched[key]
+                yield Silent(key, give_up=True)
+
+    def _push(self, due: float, key: Key, entry: _Watch) -> None:
+        # The serial keeps the heap from comparing keys.
+        self._serial += 1
+        heapq.heappush(self._heap, (due, self._serial, key, entry))
