@@ -1,0 +1,84 @@
+"""What carries QUIC datagrams: UDP.
+
+Everything above speaks to a `Carrier`, so the same datagrams can travel by
+other means (in memory for tests) without anything above noticing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IReactorUDP, IUDPTransport
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+Address = tuple[str, int]
+"""Host and port, as the carrier names its peers."""
+
+DatagramReceived = Callable[[bytes, Address], None]
+
+RECEIVE_BUFFER = 2 * 1024 * 1024
+"""Bytes asked of the kernel for each socket: a busy reactor turn of 20 ms at
+800 Mbit/s; the kernel's default drops bursts that the loop is late for."""
+
+
+class Carrier(Protocol):
+    """Sends datagrams, and knows its own address."""
+
+    @property
+    def address(self) -> Address:
+        """The local address."""
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send one datagram; losing it silently is allowed."""
+
+    def close(self) -> None:
+        """Stop sending and receiving."""
+
+
+class UdpCarrier(DatagramProtocol):
+    """Datagrams on one UDP socket of the reactor.
+
+    :param received: called with each datagram and where it came from.
+    """
+
+    _log = Logger()
+    transport: IUDPTransport
+
+    def __init__(
+        self, reactor: IReactorUDP, received: DatagramReceived, *, interface: str, port: int
+    ) -> None:
+        self._received = received
+        self._port = reactor.listenUDP(port, self, interface=interface, maxPacketSize=65536)
+        try:
+            handle: socket.socket = self.transport.getHandle()  # type: ignore[attr-defined]
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        except OSError as exc:
+            self._log.warn("receive buffer not enlarged: {reason}", reason=exc)
+
+    @property
+    def address(self) -> Address:
+        """The local address; the port is the real one when 0 was asked for."""
+        host = self._port.getHost()
+        assert isinstance(host, IPv4Address | IPv6Address)
+        return (host.host, host.port)
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """Called by the reactor."""
+        self._received(datagram, addr)
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send one datagram; a full socket or a missing route loses it."""
+        try:
+            self.transport.write(data, address)
+        except OSError as exc:
+            # The network is away or its queue is full: to QUIC that is packet
+            # loss, and it will send again.
+            self._log.debug("datagram to {address} lost: {reason}", address=address, reason=exc)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._port.stopListening()

@@ -1,0 +1,403 @@
+"""aioquic's QUIC connection, with the bounds and the identity that it lacks.
+
+Four things are added, all by overriding names that aioquic keeps private
+(`tests/quic/test_contract.py` names each, and the version is pinned):
+
+- *Receive credit follows consumption*: whoever is handed bytes by `next_event`
+  calls `consume` for each of them, exactly once, when the reader took them.
+- *Unsent bytes are counted*, so that producers can be paused.
+- *Client certificates* are asked for, required and judged inside the handshake.
+- *Recovery after an outage is quick*: probes never lie further than two seconds
+  apart, however long the link was away.
+
+Like its base it never touches a socket or a clock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aioquic import tls
+from aioquic._buffer import Buffer
+from aioquic.quic import events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import (
+    END_STATES,
+    QuicConnection,
+    QuicNetworkPath,
+    QuicReceiveContext,
+)
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.stream import QuicStream
+from cryptography import x509
+from twisted.logger import Logger
+
+from edgetainer.quic.credit import (
+    CONNECTION_WINDOW,
+    CONNECTION_WINDOW_MAX,
+    HELD_MAX,
+    STREAM_WINDOW,
+    STREAM_WINDOW_MAX,
+    Window,
+)
+from edgetainer.quic.errors import CertificateRefused
+
+CONNECTION_ID_LENGTH = 8
+"""Bytes: one for the owner's tag, seven random."""
+
+MAX_PROBE_INTERVAL = 2.0
+"""Seconds between probes while nothing is acknowledged. aioquic doubles without
+end, and after a minute's outage would wait another minute."""
+
+MAX_UNI_STREAMS = 16
+"""HTTP/3 needs three (control and QPACK); the rest is for unknown kinds, which
+a peer may open and we ignore (RFC 9114 section 6.2)."""
+
+VerifyClient = Callable[[list[x509.Certificate]], object]
+
+
+class AlertCertificateRequired(tls.Alert):
+    """The client sent no certificate (RFC 8446 section 4.4.2.4)."""
+
+    description = tls.AlertDescription.certificate_required
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one connection may cost; bytes unless said otherwise.
+
+    :param peer_streams: bidirectional streams that the peer may hold open.
+    """
+
+    stream_window: int = STREAM_WINDOW
+    stream_window_max: int = STREAM_WINDOW_MAX
+    connection_window: int = CONNECTION_WINDOW
+    connection_window_max: int = CONNECTION_WINDOW_MAX
+    held_max: int = HELD_MAX
+    peer_streams: int = 256
+
+
+class Recovery(QuicPacketRecovery):
+    """Loss recovery whose back-off ends at `MAX_PROBE_INTERVAL`."""
+
+    def get_loss_detection_time(self, *, amplification_limited: bool) -> float | None:
+        """When the loss timer fires, in seconds on the caller's clock (RFC 9002 6.2)."""
+        # Beyond this the cap below decides anyway, and 2**n overflows a float.
+        self._pto_count = min(self._pto_count, 16)
+        at = super().get_loss_detection_time(amplification_limited=amplification_limited)
+        if at is None or self._get_loss_space() is not None:
+            return at
+        longest = max(MAX_PROBE_INTERVAL, self.get_probe_timeout())
+        return min(at, self._time_of_last_sent_ack_eliciting_packet + longest)
+
+
+class Connection(QuicConnection):
+    """One QUIC connection, either end.
+
+    :param limits: the bounds of this end.
+    :param verify_client: servers only: called inside the handshake with the
+        client's chain, leaf first, after the client has proved that it holds the
+        leaf's key. What it returns becomes `identity`; when it raises, the
+        handshake is refused and no event is ever emitted. None asks for no
+        certificate.
+    :param owner: tag of the process that owns the connection, 0 to 255; the first
+        byte of each connection id that it issues.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        configuration: QuicConfiguration,
+        limits: Limits,
+        verify_client: VerifyClient | None = None,
+        owner: int = 0,
+        original_destination_connection_id: bytes | None = None,
+        retry_source_connection_id: bytes | None = None,
+    ) -> None:
+        # No session-ticket callbacks, hence no tickets and no early data: a
+        # resumed handshake would skip the client's certificate.
+        super().__init__(
+            configuration=configuration,
+            original_destination_connection_id=original_destination_connection_id,
+            retry_source_connection_id=retry_source_connection_id,
+        )
+        self.identity: object | None = None
+        self.last_received: float | None = None
+        self._limits = limits
+        self._verify_client = verify_client
+        self._owner = owner
+        self._unsent_total = 0
+        self._held = 0
+        self._window = Window(limits.connection_window, limits.connection_window_max)
+        self._stream_windows: dict[int, Window] = {}
+        self._forgotten: list[int] = []
+        self._local_max_data.value = self._local_max_data.sent = limits.connection_window
+        self._local_max_stream_data_bidi_local = limits.stream_window
+        self._local_max_stream_data_bidi_remote = limits.stream_window
+        self._local_max_stream_data_uni = limits.stream_window
+        self._local_max_streams_bidi.value = limits.peer_streams
+        self._local_max_streams_bidi.sent = limits.peer_streams
+        self._local_max_streams_uni.value = MAX_UNI_STREAMS
+        self._local_max_streams_uni.sent = MAX_UNI_STREAMS
+        first = self._host_cids[0]
+        first.cid = tagged_connection_id(owner)
+        self.host_cid = first.cid
+        self._local_initial_source_connection_id = first.cid
+        self._loss = Recovery(
+            congestion_control_algorithm=configuration.congestion_control_algorithm,
+            initial_rtt=configuration.initial_rtt,
+            max_datagram_size=configuration.max_datagram_size,
+            peer_completed_address_validation=not configuration.is_client,
+            quic_logger=self._quic_logger,
+            send_probe=self._send_probe,
+            logger=self._logger,
+        )
+
+    # What the shell around it asks.
+
+    @property
+    def terminated(self) -> events.ConnectionTerminated | None:
+        """Why the connection is over, from the moment it is closing or draining.
+
+        aioquic's own event follows only three probe time-outs later.
+        """
+        return self._close_event if self._state in END_STATES else None
+
+    @property
+    def rtt(self) -> float:
+        """Smoothed round-trip time in seconds; the configured guess before the first."""
+        if self._loss._rtt_initialized:
+            return self._loss._rtt_smoothed
+        return self._configuration.initial_rtt
+
+    def next_event(self) -> events.QuicEvent | None:
+        """The next event, or None; see the base class."""
+        event = super().next_event()
+        if isinstance(event, events.StreamReset):
+            stream = self._streams.get(event.stream_id)
+            if stream is not None:
+                # What never arrived in order is never handed out, so nobody will
+                # consume it; its share of the connection's window comes back here.
+                receiver = stream.receiver
+                missing = receiver.highest_offset - receiver.starting_offset()
+                receiver._buffer.clear()
+                self._consume_connection(missing, now=self.last_received or 0.0)
+        return event
+
+    def take_forgotten(self) -> list[int]:
+        """Streams that finished since the last call, both halves acknowledged."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
+
+    # Receiving.
+
+    def consume(self, stream_id: int, count: int, *, now: float) -> None:
+        """Grant credit for `count` bytes that a reader took.
+
+        :param stream_id: the stream they came on; it may be finished already.
+        :param now: seconds on the clock that drives the connection.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.receiver.is_finished:
+            window = self._stream_windows.get(stream_id)
+            if window is None:
+                window = self._stream_windows[stream_id] = Window(
+                    self._limits.stream_window, self._limits.stream_window_max
+                )
+            stream.max_stream_data_local = window.consume(count, now=now, rtt=self.rtt)
+        self._consume_connection(count, now=now)
+
+    def hold(self, count: int, *, now: float) -> None:
+        """Note that `count` bytes wait for a paused reader; negative when it took them.
+
+        A stream's own window bounds them, so up to `Limits.held_max` they do not
+        count against the connection's window: one stalled reader must not stall
+        the others.
+        """
+        self._held += count
+        if count > 0:
+            self._consume_connection(0, now=now)
+
+    def _consume_connection(self, count: int, *, now: float) -> None:
+        held = min(self._held, self._limits.held_max)
+        self._local_max_data.value = self._window.consume(count, held=held, now=now, rtt=self.rtt)
+
+    def buffered(self) -> int:
+        """Bytes that this end keeps in the buffers of its streams, both directions."""
+        return sum(
+            len(stream.receiver._buffer) + len(stream.sender._buffer)
+            for stream in self._streams.values()
+        )
+
+    # Sending.
+
+    def unsent(self, stream_id: int) -> int:
+        """Bytes accepted for the stream that have never been sent."""
+        stream = self._streams.get(stream_id)
+        return 0 if stream is None else _unsent(stream)
+
+    @property
+    def unsent_total(self) -> int:
+        """Bytes accepted on all streams that have never been sent."""
+        return self._unsent_total
+
+    def can_open_stream(self) -> bool:
+        """Whether the peer's limit admits one more bidirectional stream at once."""
+        return self._local_next_stream_id_bidi // 4 < self._remote_max_streams_bidi
+
+    @property
+    def peer_stream_limit(self) -> int:
+        """Bidirectional streams that the peer has ever let us open."""
+        return self._remote_max_streams_bidi
+
+    def stream_is_open(self, stream_id: int) -> bool:
+        """Whether the stream's state is still kept."""
+        return stream_id in self._streams
+
+    def can_send(self, stream_id: int) -> bool:
+        """Whether more bytes may be written to the stream."""
+        stream = self._streams.get(stream_id)
+        return (
+            stream is not None
+            and self._stream_can_send(stream_id)
+            and not stream.sender.is_finished
+            and stream.sender._buffer_fin is None
+            and stream.sender._reset_error_code is None
+        )
+
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        """Queue bytes for a stream; see the base class."""
+        super().send_stream_data(stream_id, data, end_stream)
+        self._unsent_total += len(data)
+
+    def abandon(self, stream_id: int, error_code: int, *, reading: bool, writing: bool) -> None:
+        """Give up one or both halves of a stream, whatever state it is in.
+
+        :param error_code: for RESET_STREAM and STOP_SENDING (RFC 9000 section 3.5).
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return
+        if writing and self._stream_can_send(stream_id):
+            stream.sender.reset(error_code)
+        if reading and self._stream_can_receive(stream_id) and not stream.receiver.is_finished:
+            stream.receiver.stop(error_code)
+
+    # Overridden: receiving.
+
+    def _payload_received(
+        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
+    ) -> tuple[bool, bool]:
+        # Only packets that decrypted and are no duplicates come here.
+        self.last_received = context.time
+        return super()._payload_received(context, plain, crypto_frame_required)
+
+    # Overridden: writing packets.
+
+    def _write_application(
+        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
+    ) -> None:
+        # The base walks each stream twice for each packet; with a thousand idle
+        # streams that costs more than all the rest. It is shown the active only.
+        everything = self._streams
+        active = {key: stream for key, stream in everything.items() if _is_active(stream)}
+        idle = [stream for stream in self._streams_queue if stream.stream_id not in active]
+        self._streams = dict(active)
+        self._streams_queue = [s for s in self._streams_queue if s.stream_id in active]
+        try:
+            super()._write_application(builder, network_path, now)
+        finally:
+            for stream_id in active.keys() - self._streams.keys():
+                del everything[stream_id]
+                self._forgotten.append(stream_id)
+                self._stream_windows.pop(stream_id, None)
+            self._streams = everything
+            self._streams_queue = idle + self._streams_queue
+            self._unsent_total = sum(_unsent(stream) for stream in active.values())
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        # The base doubles the limit when half of it is used; `consume` decides here.
+        limit = self._local_max_data
+        used, limit.used = limit.used, 0
+        try:
+            super()._write_connection_limits(builder, space)
+        finally:
+            limit.used = used
+
+    def _write_stream_limits(
+        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
+    ) -> None:
+        # As above.
+        receiver = stream.receiver
+        highest, receiver.highest_offset = receiver.highest_offset, 0
+        try:
+            super()._write_stream_limits(builder, space, stream)
+        finally:
+            receiver.highest_offset = highest
+
+    def _replenish_connection_ids(self) -> None:
+        known = self._host_cid_seq
+        super()._replenish_connection_ids()
+        for connection_id in self._host_cids:
+            if connection_id.sequence_number >= known:
+                connection_id.cid = tagged_connection_id(self._owner)
+
+    # Overridden: the handshake.
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        if self._verify_client is not None:
+            self._require_client_certificate(self.tls, self._verify_client)
+
+    def _require_client_certificate(self, context: tls.Context, verify: VerifyClient) -> None:
+        handle_certificate = context._server_handle_certificate
+        handle_verify = context._server_handle_certificate_verify
+
+        def certificate_received(input_buf: Buffer) -> None:
+            handle_certificate(input_buf)
+            if context._peer_certificate is None:
+                raise AlertCertificateRequired("A client certificate is required")
+
+        def verify_received(input_buf: Buffer) -> None:
+            handle_verify(input_buf)
+            assert context._peer_certificate is not None
+            chain = [context._peer_certificate, *context._peer_certificate_chain]
+            try:
+                self.identity = verify(chain)
+            except CertificateRefused as exc:
+                raise tls.AlertBadCertificate(str(exc)) from exc
+            except Exception as exc:
+                # Whatever the application found, the peer learns only this.
+                self._log.info("client certificate refused: {reason}", reason=exc)
+                raise tls.AlertBadCertificate("The client certificate is not accepted") from exc
+
+        context._request_client_certificate = True
+        context._server_handle_certificate = certificate_received  # type: ignore[method-assign]
+        context._server_handle_certificate_verify = verify_received  # type: ignore[method-assign]
+
+
+def tagged_connection_id(owner: int) -> bytes:
+    """A new random connection id that begins with its owner's tag."""
+    return bytes([owner]) + os.urandom(CONNECTION_ID_LENGTH - 1)
+
+
+def _unsent(stream: QuicStream) -> int:
+    if stream.sender._reset_error_code is not None:
+        return 0
+    return stream.sender._buffer_stop - stream.sender.highest_offset
+
+
+def _is_active(stream: QuicStream) -> bool:
+    """Whether the stream has anything to write, or is done and can be forgotten."""
+    return (
+        not stream.sender.buffer_is_empty
+        or stream.sender.reset_pending
+        or stream.receiver.stop_pending
+        or stream.max_stream_data_local != stream.max_stream_data_local_sent
+        or stream.is_finished
+    )

@@ -1,0 +1,298 @@
+"""Runs one QUIC connection: datagrams in and out, one timer, events drained.
+
+The state machine in `connection` has no clock and no socket; this is the whole
+shell around it. It knows nothing of HTTP: what events mean is its `handler`'s
+business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aioquic.quic import events
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.connection import Connection
+from edgetainer.quic.errors import ConnectionClosed, failure
+from edgetainer.quic.outflow import Outflow
+
+CLEAN_CODES = frozenset({0, 0x100})
+"""NO_ERROR and H3_NO_ERROR: the connection ended because somebody wanted it to."""
+
+
+class Handler(Protocol):
+    """What the events of a connection mean."""
+
+    def quic_event(self, event: events.QuicEvent) -> None:
+        """One event of the state machine, in order."""
+
+    def stream_forgotten(self, stream_id: int) -> None:
+        """Both halves of a stream are finished and acknowledged; no event follows."""
+
+    def terminated(self, reason: Failure) -> None:
+        """The connection is over; called once, and nothing follows it."""
+
+
+class Routes(Protocol):
+    """Who finds the connection by the connection ids that it issued."""
+
+    def issued(self, connection_id: bytes, driver: Driver) -> None:
+        """The peer may use this id from now on."""
+
+    def retired(self, connection_id: bytes) -> None:
+        """The peer will not use this id any more."""
+
+    def ended(self, driver: Driver) -> None:
+        """The connection's closing period is over; forget it."""
+
+
+class Driver:
+    """One connection on a reactor.
+
+    :param reactor: its clock drives every timer of the connection.
+    :param quic: the state machine, which nobody else may feed.
+    :param carrier: where datagrams go out.
+    :param routes: told about connection ids and the end.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, *, reactor: IReactorTime, quic: Connection, carrier: Carrier, routes: Routes
+    ) -> None:
+        self.reactor = reactor
+        self.quic = quic
+        self.carrier = carrier
+        self.handler: Handler | None = None
+        self._routes = routes
+        self._timer: IDelayedCall | None = None
+        self._timer_at: float | None = None
+        self._sending: IDelayedCall | None = None
+        self._waiting: dict[Outflow, None] = {}
+        self._flushing: dict[int, Callable[[], None]] = {}
+        self._pings: dict[int, Deferred[None]] = {}
+        self._next_ping = 0
+        self._close_waiters: list[Deferred[None]] = []
+        self._failure: Failure | None = None
+        self._closed_by_us = False
+        self._closing_datagrams: list[tuple[bytes, Address]] = []
+        self._closing_received = 0
+
+    # The peer's address and the connection's health.
+
+    @property
+    def peer(self) -> Address:
+        """Where datagrams go now; it changes when the peer moves."""
+        address = self.quic.get_peer_address()
+        return (str(address[0]), int(address[1])) if address else ("", 0)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the connection is over, or None while it lives."""
+        return self._failure
+
+    def ping(self) -> Deferred[None]:
+        """Send a PING; fires when the peer acknowledged it."""
+        if self._failure is not None:
+            failed: Deferred[None] = Deferred()
+            failed.errback(self._failure)
+            return failed
+        uid = self._next_ping
+        self._next_ping += 1
+
+        def cancelled(_: Deferred[None]) -> None:
+            self._pings.pop(uid, None)
+
+        waiter: Deferred[None] = Deferred(cancelled)
+        self._pings[uid] = waiter
+        self.quic.send_ping(uid)
+        self.transmit_soon()
+        return waiter
+
+    def notify_close(self) -> Deferred[None]:
+        """Fires when the connection is over: None if cleanly, else `ConnectionClosed`."""
+        waiter: Deferred[None] = Deferred()
+        if self._failure is None:
+            self._close_waiters.append(waiter)
+        else:
+            _tell(waiter, self._failure)
+        return waiter
+
+    # Datagrams and timers.
+
+    def connect(self, address: Address) -> None:
+        """Clients: begin the handshake with this address."""
+        self.quic.connect(address, now=self.reactor.seconds())
+        self._turn()
+
+    def datagram_received(self, data: bytes, address: Address) -> None:
+        """Feed one datagram; the answer goes out at the end of this reactor turn."""
+        if self._failure is not None:
+            self._repeat_close()
+            return
+        self.quic.receive_datagram(data, address, now=self.reactor.seconds())
+        self._drain()
+        if self._failure is not None:
+            self._turn()
+        else:
+            self.transmit_soon()
+
+    def transmit_soon(self) -> None:
+        """Send what is pending before the reactor sleeps, many writes at once."""
+        if self._sending is None and self._failure is None:
+            self._sending = self.reactor.callLater(0, self._send_now)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection and tell the peer (RFC 9000 section 10.2)."""
+        if self._failure is not None:
+            return
+        self._closed_by_us = True
+        # A reason is one line for a log; a long one would not fit its packet.
+        self.quic.close(error_code=code, reason_phrase=reason[:200])
+        self._turn()
+
+    def _send_now(self) -> None:
+        self._sending = None
+        self._turn()
+
+    def _timer_fired(self) -> None:
+        assert self._timer_at is not None
+        now = max(self._timer_at, self.reactor.seconds())
+        self._timer = self._timer_at = None
+        self.quic.handle_timer(now=now)
+        self._turn()
+
+    def _turn(self) -> None:
+        """Send what is due, tell those who wait for room, set the timer."""
+        self._drain()
+        if self.quic.get_peer_address() is None:
+            return
+        closing = self.quic.terminated is not None
+        datagrams = self.quic.datagrams_to_send(now=self.reactor.seconds())
+        for data, address in datagrams:
+            self.carrier.send(data, address)
+        if not closing and self.quic.terminated is not None:
+            self._closing_datagrams = datagrams
+        for stream_id in self.quic.take_forgotten():
+            if self.handler is not None:
+                self.handler.stream_forgotten(stream_id)
+        self._drain()
+        self._tell_drained()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        at = self.quic.get_timer()
+        if at == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = at
+        if at is not None:
+            delay = max(0.0, at - self.reactor.seconds())
+            self._timer = self.reactor.callLater(delay, self._timer_fired)
+
+    def _repeat_close(self) -> None:
+        # The peer has not heard that we closed. Say it again, ever more rarely
+        # (RFC 9000 section 10.2.1): at its 1st, 2nd, 4th, 8th... datagram.
+        self._closing_received += 1
+        if self._closing_received & (self._closing_received - 1) == 0:
+            for data, address in self._closing_datagrams:
+                self.carrier.send(data, address)
+
+    # Events.
+
+    def _drain(self) -> None:
+        while True:
+            event = self.quic.next_event()
+            if event is None:
+                break
+            if isinstance(event, events.ConnectionIdIssued):
+                self._routes.issued(event.connection_id, self)
+            elif isinstance(event, events.ConnectionIdRetired):
+                self._routes.retired(event.connection_id)
+            elif isinstance(event, events.ConnectionTerminated):
+                self._over(event)
+                self._cancel_timers()
+                self._routes.ended(self)
+            elif isinstance(event, events.PingAcknowledged):
+                waiter = self._pings.pop(event.uid, None)
+                if waiter is not None:
+                    waiter.callback(None)
+            elif self.handler is not None and self._failure is None:
+                try:
+                    self.handler.quic_event(event)
+                except Exception:
+                    self._log.failure("handling {event} failed", event=type(event).__name__)
+                    self.close(0x102, "internal error")  # H3_INTERNAL_ERROR
+        event = self.quic.terminated
+        if event is not None:
+            self._over(event)
+
+    def _over(self, event: events.ConnectionTerminated) -> None:
+        if self._failure is not None:
+            return
+        self._failure = failure(
+            ConnectionClosed(event.error_code, event.reason_phrase, by_peer=not self._closed_by_us)
+        )
+        waiting, self._waiting = self._waiting, {}
+        self._flushing.clear()
+        if self.handler is not None:
+            self.handler.terminated(self._failure)
+        for outflow in waiting:
+            outflow.stop()
+        pings, self._pings = self._pings, {}
+        for ping in pings.values():
+            ping.errback(self._failure)
+        waiters, self._close_waiters = self._close_waiters, []
+        for waiter in waiters:
+            _tell(waiter, self._failure)
+
+    def abandon(self) -> None:
+        """Forget the connection without a word to the peer."""
+        self._over(events.ConnectionTerminated(error_code=0, frame_type=None, reason_phrase=""))
+        self._cancel_timers()
+        self._routes.ended(self)
+
+    def _cancel_timers(self) -> None:
+        for call in (self._timer, self._sending):
+            if call is not None and call.active():
+                call.cancel()
+        self._timer = self._sending = self._timer_at = None
+
+    # Waiting for bytes to leave.
+
+    def await_room(self, outflow: Outflow) -> None:
+        """Tell this outflow each time that bytes were sent, and once soon."""
+        self._waiting[outflow] = None
+        self.transmit_soon()
+
+    def forget_room(self, outflow: Outflow) -> None:
+        """Undo `await_room`."""
+        self._waiting.pop(outflow, None)
+
+    def when_flushed(self, stream_id: int, done: Callable[[], None]) -> None:
+        """Call `done` once every byte written to the stream was sent."""
+        self._flushing[stream_id] = done
+        self.transmit_soon()
+
+    def _tell_drained(self) -> None:
+        for outflow in list(self._waiting):
+            if outflow in self._waiting:
+                outflow.drained()
+        for stream_id, done in list(self._flushing.items()):
+            if self.quic.unsent(stream_id) == 0:
+                del self._flushing[stream_id]
+                done()
+
+
+def _tell(waiter: Deferred[None], reason: Failure) -> None:
+    if isinstance(reason.value, ConnectionClosed) and reason.value.code in CLEAN_CODES:
+        waiter.callback(None)
+    else:
+        waiter.errback(reason)

@@ -1,0 +1,141 @@
+"""Listening and connecting on UDP: where QUIC connections begin.
+
+listening = listen(reactor, interface="::", port=8444, tls=..., on_connection=...)
+connection = await connect(reactor, host="example.com", port=8444, tls=..., timeout=10.0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+    IReactorTime,
+    IReactorUDP,
+    IResolutionReceiver,
+)
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from edgetainer.quic.carriers import Address, UdpCarrier
+from edgetainer.quic.client import ClientEndpoint
+from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.server import ServerEndpoint
+from edgetainer.quic.settings import ClientTls, ServerTls
+
+__all__ = ["ClientTls", "Listening", "Reactor", "ServerTls", "connect", "listen"]
+
+
+class Reactor(IReactorTime, IReactorUDP, IReactorPluggableNameResolver):
+    """What is asked of the reactor."""
+
+
+class Listening:
+    """A server that accepts connections.
+
+    :param server: the end that answers.
+    :param carrier: the socket it answers on.
+    """
+
+    def __init__(self, server: ServerEndpoint, carrier: UdpCarrier) -> None:
+        self._server = server
+        self._carrier = carrier
+
+    @property
+    def address(self) -> Address:
+        """Host and port; the port is the real one when 0 was asked for."""
+        return self._carrier.address
+
+    def set_tls(self, tls: ServerTls) -> None:
+        """Use another certificate or judgement for connections that begin from now on."""
+        self._server.set_tls(tls)
+
+    def close(self) -> Deferred[None]:
+        """Close every connection and the socket; fires when all is done."""
+        return self._server.close()
+
+
+def listen(
+    reactor: Reactor,
+    *,
+    interface: str,
+    port: int,
+    tls: ServerTls,
+    on_connection: Callable[[Http3Connection], None],
+    site: Site | None = None,
+    owner: int = 0,
+) -> Listening:
+    """Accept HTTP/3 connections on a UDP port.
+
+    :param interface: the local address; "::" and "0.0.0.0" are all of a family.
+    :param port: 0 lets the system choose.
+    :param tls: the server's identity and its judgement of clients.
+    :param on_connection: called with each accepted connection.
+    :param site: answers the requests of connections; None answers 404.
+    :param owner: tag of this process in its connection ids, 0 to 255.
+    :raises ValueError: when the certificate or its key cannot be read.
+    :raises CannotListenError: when the port is taken.
+    """
+    server = ServerEndpoint(
+        reactor=reactor, tls=tls, on_connection=on_connection, site=site, owner=owner
+    )
+    carrier = UdpCarrier(reactor, server.datagram_received, interface=interface, port=port)
+    server.start(carrier)
+    return Listening(server, carrier)
+
+
+def connect(
+    reactor: Reactor, *, host: str, port: int, tls: ClientTls, timeout: float
+) -> Deferred[Http3Connection]:
+    """Make an HTTP/3 connection over UDP.
+
+    Fires once the server's settings arrived, that is, once it has accepted our
+    certificate; cancellable. Each connection has a socket of its own, bound to no
+    address, so that it follows the route when the network changes.
+
+    :param host: a name or an address.
+    :param timeout: seconds for the handshake, after the name was resolved.
+    """
+    client = ClientEndpoint(reactor=reactor, tls=tls, timeout=timeout)
+
+    def resolved(address: str) -> Deferred[Http3Connection]:
+        interface = "::" if ":" in address else "0.0.0.0"  # noqa: S104  # a client's own socket
+        carrier = UdpCarrier(reactor, client.datagram_received, interface=interface, port=0)
+        return client.connect(carrier, (address, port))
+
+    return _resolve(reactor, host).addCallback(resolved)
+
+
+def _resolve(reactor: IReactorPluggableNameResolver, host: str) -> Deferred[str]:
+    if isIPAddress(host) or isIPv6Address(host):
+        return succeed(host)
+    receiver = _FirstAddress(host)
+    reactor.nameResolver.resolveHostName(receiver, host)
+    return receiver.found
+
+
+@implementer(IResolutionReceiver)
+class _FirstAddress:
+    """Takes the first address that a name has."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._resolution: IHostResolution | None = None
+        self.found: Deferred[str] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        self._resolution = resolutionInProgress
+
+    def addressResolved(self, address: IAddress) -> None:
+        if not self.found.called and isinstance(address, IPv4Address | IPv6Address):
+            self.found.callback(address.host)
+
+    def resolutionComplete(self) -> None:
+        if not self.found.called:
+            self.found.errback(DNSLookupError(f"no address found for {self._host}"))

@@ -1,0 +1,445 @@
+"""One HTTP/3 connection: requests, WebTransport sessions and their streams.
+
+`Http3Connection` gives each event of the connection to whoever owns the stream
+it belongs to: an *exchange* (one HTTP message, read as frames by `framing`) or
+an *incoming* (a WebTransport stream, whose bytes are nobody's business here).
+It keeps the books on receive credit for streams that are read as frames;
+transports keep theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aioquic.h3.connection import stream_is_request_response
+from aioquic.h3.events import DataReceived, HeadersReceived, WebTransportStreamDataReceived
+from aioquic.quic import events
+from aioquic.quic.connection import stream_is_unidirectional
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from edgetainer.quic.carriers import Address
+from edgetainer.quic.driver import Driver
+from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
+from edgetainer.quic.exchange import Exchange, Header, Incoming, plain_headers
+from edgetainer.quic.framing import Framing
+from edgetainer.quic.requests import ClientExchange, Response
+from edgetainer.quic.site import MAX_BODY, SiteChannel
+from edgetainer.quic.webtransport import (
+    SESSION_GONE,
+    SessionOpening,
+    SessionRequest,
+    WebTransportSession,
+)
+
+H3_NO_ERROR = 0x100
+H3_STREAM_CREATION_ERROR = 0x103
+RESPONSE_LIMIT = 1024 * 1024
+"""Bytes of a response's body that `request` accepts unless told otherwise."""
+
+
+class Http3Connection:
+    """HTTP/3 on one QUIC connection, at either end.
+
+    Made by `endpoint.listen` and `endpoint.connect`.
+
+    :param driver: the connection's driver; this becomes its handler.
+    :param authority: clients: the `:authority` of requests.
+    :param site: servers: what answers requests; None answers 404 to all.
+    :param max_body: servers: the largest request body, in bytes.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        authority: str = "",
+        site: Site | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self.driver = driver
+        self.max_body = max_body
+        self.on_session: Callable[[SessionRequest], None] | None = None
+        self.on_handshake: Callable[[], None] | None = None
+        self.on_ready: Callable[[], None] | None = None
+        self._authority = authority.encode("ascii")
+        self._site = site
+        self._is_client = driver.quic.configuration.is_client
+        self._framing: Framing | None = None
+        self._exchanges: dict[int, Exchange] = {}
+        self._incoming: dict[int, Incoming] = {}
+        self._sessions: dict[int, WebTransportSession] = {}
+        self._uncredited: dict[int, int] = {}
+        self._requests: set[int] = set()
+        driver.handler = self
+
+    # For the application.
+
+    @property
+    def identity(self) -> object | None:
+        """Servers: what `ServerTls.verify_client` returned for this client."""
+        return self.driver.quic.identity
+
+    @property
+    def peer(self) -> Address:
+        """Host and port that the peer has now; never a proof of who it is."""
+        return self.driver.peer
+
+    @property
+    def last_received(self) -> float:
+        """`reactor.seconds()` of the last authenticated packet."""
+        return self.driver.quic.last_received or 0.0
+
+    def ping(self) -> Deferred[None]:
+        """Fires when the peer acknowledged a PING; fails when the connection ends."""
+        return self.driver.ping()
+
+    def close(self, code: int = 0, reason: str = "") -> None:
+        """Close the connection; `code` 0 means all is well."""
+        self.driver.close(code or H3_NO_ERROR, reason)
+
+    def notify_close(self) -> Deferred[None]:
+        """Fires when the connection is over: None if cleanly, else `ConnectionClosed`."""
+        return self.driver.notify_close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Sequence[Header] = (),
+        body: bytes = b"",
+        limit: int = RESPONSE_LIMIT,
+    ) -> Deferred[Response]:
+        """Send a request; fires with the whole response. Cancelling resets its stream.
+
+        :param path: path and query.
+        :param limit: the largest response body accepted, in bytes.
+        """
+        if self.driver.failure is not None or self._framing is None:
+            return _failed(self.driver.failure)
+        if len(self._exchanges) >= self.driver.quic.peer_stream_limit:
+            return _failed(failure(StreamLimit("too many requests are waiting")))
+        stream_id = self.driver.quic.get_next_available_stream_id()
+        exchange = ClientExchange(self, stream_id, limit=limit)
+        self._exchanges[stream_id] = exchange
+        fields = plain_headers(headers)
+        if body and not any(name == b"content-length" for name, _ in fields):
+            fields.append((b"content-length", b"%d" % len(body)))
+        head = [
+            (b":method", method.encode("ascii")),
+            (b":scheme", b"https"),
+            (b":authority", self._authority),
+            (b":path", path.encode("ascii")),
+        ]
+        self._framing.send_headers(stream_id, head + fields, end_stream=not body)
+        if body:
+            self._framing.send_data(stream_id, body, end_stream=True)
+        self.driver.transmit_soon()
+        return exchange.done
+
+    def open_session(
+        self, path: str, *, headers: Sequence[Header] = ()
+    ) -> Deferred[WebTransportSession]:
+        """Open a WebTransport session (RFC 9220); fails with `SessionRefused`."""
+        if self.driver.failure is not None or self._framing is None:
+            return _failed(self.driver.failure)
+        if not self._framing.peer_speaks_webtransport():
+            return _failed(failure(SessionRefused(501, b"the server does not speak WebTransport")))
+        if not self.driver.quic.can_open_stream():
+            return _failed(failure(StreamLimit("the peer admits no more streams now")))
+        session_id = self.driver.quic.get_next_available_stream_id()
+        session = WebTransportSession(self, session_id)
+        opening = SessionOpening(session, session_id)
+        self._sessions[session_id] = session
+        self._exchanges[session_id] = opening
+        head = [
+            (b":method", b"CONNECT"),
+            (b":protocol", b"webtransport"),
+            (b":scheme", b"https"),
+            (b":authority", self._authority),
+            (b":path", path.encode("ascii")),
+            (b"sec-webtransport-http3-draft02", b"1"),
+        ]
+        self._framing.send_headers(session_id, head + plain_headers(headers))
+        self.driver.transmit_soon()
+        return opening.done
+
+    # Handler: the events of the connection.
+
+    def quic_event(self, event: events.QuicEvent) -> None:
+        """One event of the connection; called by its driver."""
+        if isinstance(event, events.HandshakeCompleted):
+            # Not before: until now a server does not know who the client is.
+            self._framing = Framing(self.driver.quic)
+            if self.on_handshake is not None:
+                self.on_handshake()
+        elif self._framing is None:
+            return
+        elif isinstance(event, events.StreamDataReceived):
+            self._data_received(self._framing, event)
+        elif isinstance(event, events.StreamReset):
+            self._reset_received(self._framing, event)
+        elif isinstance(event, events.StopSendingReceived):
+            self._stop_received(self._framing, event)
+
+    def stream_forgotten(self, stream_id: int) -> None:
+        """A stream is finished on both sides; called by the driver."""
+        self._incoming.pop(stream_id, None)
+        self._exchanges.pop(stream_id, None)
+        self._uncredited.pop(stream_id, None)
+        self._requests.discard(stream_id)
+        if self._framing is not None:
+            self._framing.forget(stream_id)
+
+    def terminated(self, reason: Failure) -> None:
+        """The connection is over; called by the driver."""
+        receivers: list[Exchange | Incoming] = [*self._exchanges.values()]
+        receivers += self._incoming.values()
+        for receiver in receivers:
+            receiver.connection_lost(reason)
+        for session in list(self._sessions.values()):
+            session.connection_lost(reason)
+        self._exchanges.clear()
+        self._incoming.clear()
+        self.on_session = None
+
+    def _data_received(self, framing: Framing, event: events.StreamDataReceived) -> None:
+        stream_id, count = event.stream_id, len(event.data)
+        incoming = self._incoming.get(stream_id)
+        if incoming is not None:
+            incoming.data_received(event.data, event.end_stream)
+            return
+        had_settings = framing.settings_arrived()
+        happenings = framing.handle_event(event)
+        framing.check_bounds(stream_id)
+        session_id = framing.webtransport_session(stream_id)
+        if session_id is not None:
+            payload = b"".join(
+                h.data for h in happenings if isinstance(h, WebTransportStreamDataReceived)
+            )
+            count -= len(payload)
+            self._credit(framing, stream_id, count)
+            self._adopt(framing, session_id, stream_id, payload, event.end_stream)
+            return
+        self._credit(framing, stream_id, count)
+        for happening in happenings:
+            if isinstance(happening, HeadersReceived):
+                self._headers_received(happening)
+            elif isinstance(happening, DataReceived):
+                exchange = self._exchanges.get(happening.stream_id)
+                if exchange is not None:
+                    exchange.body_received(happening.data, happening.stream_ended)
+        if not had_settings and framing.settings_arrived() and self.on_ready is not None:
+            self.on_ready()
+
+    def _credit(self, framing: Framing, stream_id: int, count: int) -> None:
+        """Consume what the framing took; not what it keeps until a frame is whole."""
+        self._uncredited[stream_id] = self._uncredited.get(stream_id, 0) + count
+        # Bytes of the QPACK encoder can set other streams free.
+        streams = list(self._uncredited) if stream_is_unidirectional(stream_id) else [stream_id]
+        now = self.driver.reactor.seconds()
+        for each in streams:
+            held = framing.held(each)
+            taken = self._uncredited[each] - held
+            if held:
+                self._uncredited[each] = held
+            else:
+                del self._uncredited[each]
+            if taken > 0:
+                self.driver.quic.consume(each, taken, now=now)
+
+    def _headers_received(self, event: HeadersReceived) -> None:
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is None:
+            if self._is_client or not stream_is_request_response(event.stream_id):
+                self.driver.close(H3_STREAM_CREATION_ERROR, "unexpected stream")
+                return
+            exchange = self._new_exchange(event)
+        exchange.headers_received(event.headers, event.stream_ended)
+
+    def _new_exchange(self, event: HeadersReceived) -> Exchange:
+        headers = dict(event.headers)
+        exchange: Exchange
+        if headers.get(b":method") == b"CONNECT" and headers.get(b":protocol") == b"webtransport":
+            exchange = _SessionArriving(self, event.stream_id)
+        elif self._site is not None:
+            exchange = SiteChannel(self, event.stream_id, self._site)
+            self._requests.add(event.stream_id)
+        else:
+            exchange = _NothingHere(self, event.stream_id)
+        self._exchanges[event.stream_id] = exchange
+        return exchange
+
+    def _adopt(
+        self, framing: Framing, session_id: int, stream_id: int, payload: bytes, ended: bool
+    ) -> None:
+        """A stream turned out to belong to a WebTransport session."""
+        framing.forget(stream_id)
+        session = self._sessions.get(session_id)
+        if session is None or stream_is_unidirectional(stream_id):
+            self.driver.quic.consume(stream_id, len(payload), now=self.driver.reactor.seconds())
+            self._incoming[stream_id] = _Sink(self, stream_id)
+            self.driver.quic.abandon(stream_id, SESSION_GONE, reading=True, writing=True)
+            self.driver.transmit_soon()
+            return
+        session.incoming(stream_id).data_received(payload, ended)
+
+    def _reset_received(self, framing: Framing, event: events.StreamReset) -> None:
+        receiver: Exchange | Incoming | None = self._incoming.get(event.stream_id)
+        if receiver is None:
+            framing.handle_event(event)
+            self._credit(framing, event.stream_id, 0)
+            receiver = self._exchanges.get(event.stream_id)
+        if receiver is not None:
+            receiver.reset_received(event.error_code)
+        elif not stream_is_unidirectional(event.stream_id):
+            # Nobody knew it yet, so nobody else closes our half.
+            self.drop_stream(event.stream_id, H3_NO_ERROR)
+
+    def _stop_received(self, framing: Framing, event: events.StopSendingReceived) -> None:
+        receiver: Exchange | Incoming | None = self._incoming.get(event.stream_id)
+        if receiver is None:
+            framing.handle_event(event)
+            receiver = self._exchanges.get(event.stream_id)
+        if receiver is not None:
+            receiver.stop_received()
+
+    # For exchanges, sessions and transports.
+
+    @property
+    def framing(self) -> Framing:
+        """The framing layer; there is one as soon as the handshake is complete."""
+        assert self._framing is not None
+        return self._framing
+
+    def take_stream(self, stream_id: int, incoming: Incoming) -> None:
+        """From now on this stream's bytes go to `incoming`."""
+        self._incoming[stream_id] = incoming
+
+    def begin_session(self, session_id: int, session: WebTransportSession) -> None:
+        """Servers: a session was accepted."""
+        self._sessions[session_id] = session
+        self._exchanges[session_id] = session
+
+    def replace_exchange(self, stream_id: int, exchange: Exchange) -> None:
+        """What comes on this stream concerns somebody else from now on."""
+        self._exchanges[stream_id] = exchange
+
+    def session_over(self, session_id: int) -> None:
+        """A session has ended; its late streams are turned away."""
+        self._sessions.pop(session_id, None)
+
+    def session_requested(self, request: SessionRequest) -> None:
+        """Servers: a client asks for a session."""
+        if self.on_session is None:
+            request.refuse(404, b"There are no sessions here\n")
+        else:
+            self.on_session(request)
+
+    def active_requests(self) -> int:
+        """Requests that are received or answered at this moment."""
+        return len(self._requests)
+
+    def request_done(self, stream_id: int) -> None:
+        """A request was answered or is gone."""
+        self._requests.discard(stream_id)
+
+    def check_answerable(self, stream_id: int) -> None:
+        """Raise ConnectionLost when nobody waits for an answer on this stream."""
+        if self.driver.failure is not None:
+            self.driver.failure.raiseException()
+        if stream_id not in self._exchanges or not self.driver.quic.can_send(stream_id):
+            raise ConnectionError("the request is gone")
+
+    def send_headers(self, stream_id: int, headers: list[Header]) -> None:
+        """Send a header block, unless nobody reads it any more."""
+        if self.driver.failure is None and self.driver.quic.can_send(stream_id):
+            self.framing.send_headers(stream_id, headers)
+            self.driver.transmit_soon()
+
+    def send_body(self, stream_id: int, data: bytes, *, ended: bool) -> None:
+        """Send a piece of a body, unless nobody reads it any more."""
+        if self.driver.failure is None and self.driver.quic.can_send(stream_id):
+            self.framing.send_data(stream_id, data, end_stream=ended)
+            self.driver.transmit_soon()
+
+    def respond(self, stream_id: int, status: int, headers: list[Header], body: bytes) -> None:
+        """Send a whole response."""
+        length = (b"content-length", b"%d" % len(body))
+        self.send_headers(stream_id, [(b":status", b"%d" % status), length, *headers])
+        self.send_body(stream_id, body, ended=True)
+
+    def drop_stream(self, stream_id: int, code: int, *, writing: bool = True) -> None:
+        """Read nothing more from a stream and, if `writing`, take back what was not sent."""
+        self._exchanges.pop(stream_id, None)
+        if self._framing is not None:
+            self._framing.forget(stream_id)
+        self._uncredited.pop(stream_id, None)
+        if self.driver.quic.stream_is_open(stream_id):
+            self._incoming[stream_id] = _Sink(self, stream_id)
+            self.driver.quic.abandon(stream_id, code, reading=True, writing=writing)
+            self.driver.transmit_soon()
+
+
+class _Sink:
+    """Swallows what still comes on a stream that nobody reads."""
+
+    def __init__(self, connection: Http3Connection, stream_id: int) -> None:
+        self._connection = connection
+        self._stream_id = stream_id
+
+    def data_received(self, data: bytes, fin: bool) -> None:
+        driver = self._connection.driver
+        driver.quic.consume(self._stream_id, len(data), now=driver.reactor.seconds())
+
+    def reset_received(self, code: int) -> None:
+        pass
+
+    def stop_received(self) -> None:
+        pass
+
+    def connection_lost(self, reason: Failure) -> None:
+        pass
+
+
+class _NothingHere:
+    """Answers 404 to a request when there is no site."""
+
+    def __init__(self, connection: Http3Connection, stream_id: int) -> None:
+        self._connection = connection
+        self._stream_id = stream_id
+
+    def headers_received(self, headers: list[Header], ended: bool) -> None:
+        self._connection.respond(self._stream_id, 404, [], b"")
+        self._connection.drop_stream(self._stream_id, H3_NO_ERROR, writing=False)
+
+    def body_received(self, data: bytes, ended: bool) -> None:
+        pass
+
+    def reset_received(self, code: int) -> None:
+        self._connection.drop_stream(self._stream_id, code)
+
+    def stop_received(self) -> None:
+        self._connection.drop_stream(self._stream_id, H3_NO_ERROR)
+
+    def connection_lost(self, reason: Failure) -> None:
+        pass
+
+
+class _SessionArriving(_NothingHere):
+    """A session request that the application has not answered yet."""
+
+    def headers_received(self, headers: list[Header], ended: bool) -> None:
+        path = dict(headers).get(b":path", b"/").decode("ascii", "replace")
+        plain = [pair for pair in headers if not pair[0].startswith(b":")]
+        request = SessionRequest(self._connection, self._stream_id, path, plain)
+        self._connection.session_requested(request)
+
+
+def _failed(reason: Failure | None) -> Deferred[Any]:
+    waiter: Deferred[Any] = Deferred()
+    waiter.errback(reason or failure(ConnectionError("the connection is not ready")))
+    return waiter

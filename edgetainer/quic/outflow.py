@@ -1,0 +1,97 @@
+"""Back-pressure on whatever produces bytes for one stream.
+
+A producer is paused while too many of its bytes are *unsent*, on its stream or
+on the whole connection, and resumed when half of them are gone. Bytes in flight
+are not counted: congestion control bounds them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+
+if TYPE_CHECKING:
+    from edgetainer.quic.driver import Driver
+
+STREAM_HIGH = 256 * 1024
+"""Unsent bytes of a stream at which its producer pauses: a quarter of a second
+at 8 Mbit/s, and what a peer that never reads costs the writer."""
+
+CONNECTION_HIGH = 4 * 1024 * 1024
+"""Unsent bytes of a connection at which every producer on it pauses."""
+
+
+class Outflow:
+    """Minds the producer of one stream; there is at most one at a time.
+
+    :param driver: the connection's driver, whose `drained` sets are joined.
+    :param stream_id: the stream that is written to.
+    """
+
+    def __init__(self, driver: Driver, stream_id: int) -> None:
+        self._driver = driver
+        self._stream_id = stream_id
+        self._producer: IProducer | None = None
+        self._streaming = False
+        self._paused = False
+
+    @property
+    def has_producer(self) -> bool:
+        """Whether a producer is registered."""
+        return self._producer is not None
+
+    def register(self, producer: IProducer, streaming: bool) -> None:
+        """Take a producer: a push producer if `streaming`, else a pull producer."""
+        if self._producer is not None:
+            raise RuntimeError("a producer is registered already")
+        self._producer = producer
+        self._streaming = streaming
+        self._paused = False
+        if streaming:
+            self.written()
+        else:
+            # A pull producer is asked for more whenever there is room.
+            self._paused = True
+            self._driver.await_room(self)
+
+    def unregister(self) -> None:
+        """Let the producer go."""
+        self._producer = None
+        self._driver.forget_room(self)
+
+    def stop(self) -> None:
+        """Tell the producer that nobody will read it."""
+        producer, self._producer = self._producer, None
+        self._driver.forget_room(self)
+        if producer is not None:
+            producer.stopProducing()
+
+    def written(self) -> None:
+        """Bytes were written: pause the producer if there are too many."""
+        if (
+            self._producer is not None
+            and self._streaming
+            and not self._paused
+            and not self._has_room(STREAM_HIGH, CONNECTION_HIGH)
+        ):
+            self._paused = True
+            self._driver.await_room(self)
+            cast(IPushProducer, self._producer).pauseProducing()
+
+    def drained(self) -> None:
+        """Bytes were sent: let the producer go on if there is room."""
+        producer = self._producer
+        if producer is None or not self._paused:
+            self._driver.forget_room(self)
+            return
+        if not self._has_room(STREAM_HIGH // 2, CONNECTION_HIGH // 2):
+            return
+        if self._streaming:
+            self._paused = False
+            self._driver.forget_room(self)
+        cast(IPullProducer, producer).resumeProducing()
+
+    def _has_room(self, stream: int, connection: int) -> bool:
+        quic = self._driver.quic
+        return quic.unsent(self._stream_id) <= stream and quic.unsent_total <= connection

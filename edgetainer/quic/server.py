@@ -1,0 +1,247 @@
+"""The server's end of a datagram carrier: who may begin, and whose packet is this.
+
+A datagram belongs to the connection that issued its destination connection id.
+One that begins a connection is answered with Retry first, always, so that a
+forged source address costs 30 microseconds and no memory (RFC 9000 section
+8.1.2); and connections whose handshake is not complete are few and short-lived.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from aioquic._buffer import Buffer
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
+from aioquic.quic.packet import (
+    QuicHeader,
+    QuicPacketType,
+    encode_quic_retry,
+    encode_quic_version_negotiation,
+    pull_quic_header,
+)
+from aioquic.quic.retry import QuicRetryTokenHandler
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.connection import (
+    CONNECTION_ID_LENGTH,
+    Connection,
+    Limits,
+    tagged_connection_id,
+)
+from edgetainer.quic.driver import Driver
+from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
+from edgetainer.quic.site import MAX_BODY
+
+HANDSHAKE_TIMEOUT_S = 5.0
+"""Seconds from the client's first valid packet to the end of the handshake."""
+
+MAX_HALF_OPEN = 256
+"""Handshakes under way at once; each costs 90 KiB and a millisecond."""
+
+MAX_HALF_OPEN_PER_HOST = 128
+"""Of these, how many one address may hold: it must not lock out the others.
+Devices behind one carrier's NAT share an address, so it is not fewer."""
+
+OnConnection = Callable[[Http3Connection], None]
+
+
+class ServerEndpoint:
+    """Accepts HTTP/3 connections from one carrier.
+
+    :param reactor: its clock.
+    :param tls: the server's identity and its judgement of clients.
+    :param on_connection: called with each connection once its handshake is
+        complete and the client's certificate was accepted.
+    :param site: answers requests; None answers 404 to all.
+    :param owner: tag of this process, 0 to 255: the first byte of its connection
+        ids, so that processes that share a port can tell whose a packet is.
+    :param retry: seals Retry tokens; processes that share a port share it.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: IReactorTime,
+        tls: ServerTls,
+        on_connection: OnConnection,
+        site: Site | None = None,
+        limits: Limits = SERVER_LIMITS,
+        max_body: int = MAX_BODY,
+        owner: int = 0,
+        retry: QuicRetryTokenHandler | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._on_connection = on_connection
+        self._site = site
+        self._limits = limits
+        self._max_body = max_body
+        self._owner = owner
+        self._retry = retry or QuicRetryTokenHandler()
+        self._carrier: Carrier | None = None
+        self._drivers: dict[bytes, Driver] = {}
+        self._ids: dict[Driver, set[bytes]] = {}
+        self._half_open: dict[Driver, tuple[str, IDelayedCall]] = {}
+        self._half_open_hosts: Counter[str] = Counter()
+        self._closing: Deferred[None] | None = None
+        self.set_tls(tls)
+
+    def set_tls(self, tls: ServerTls) -> None:
+        """Use another certificate or judgement for connections that begin from now on."""
+        self._configuration = server_configuration(tls)
+        self._tls = tls
+
+    def start(self, carrier: Carrier) -> None:
+        """Answer on this carrier."""
+        self._carrier = carrier
+
+    def close(self) -> Deferred[None]:
+        """Close every connection and stop; fires when the last one is forgotten."""
+        if self._closing is None:
+            self._closing = Deferred()
+            for driver in list(self._ids):
+                if driver in self._half_open:
+                    driver.abandon()
+                else:
+                    driver.close(0x100, "the server stops")
+            self._check_closed()
+        return self._closing
+
+    def _check_closed(self) -> None:
+        if self._closing is not None and not self._ids and not self._closing.called:
+            assert self._carrier is not None
+            self._carrier.close()
+            self._closing.callback(None)
+
+    # Datagrams.
+
+    def datagram_received(self, data: bytes, address: Address) -> None:
+        """One datagram from the carrier; hostile until proven otherwise."""
+        try:
+            header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID_LENGTH)
+        except ValueError:
+            return
+        driver = self._drivers.get(header.destination_cid)
+        if driver is not None:
+            driver.datagram_received(data, address)
+        elif header.version is not None and len(data) >= SMALLEST_MAX_DATAGRAM_SIZE:
+            # Smaller ones may not begin anything, nor make us answer with more
+            # than they brought (RFC 9000 sections 6.1 and 14.1).
+            self._unknown(data, address, header, header.version)
+
+    def _unknown(self, data: bytes, address: Address, header: QuicHeader, version: int) -> None:
+        assert self._carrier is not None
+        if header.packet_type == QuicPacketType.VERSION_NEGOTIATION or self._closing is not None:
+            return
+        if version not in self._configuration.supported_versions:
+            reply = encode_quic_version_negotiation(
+                source_cid=header.destination_cid,
+                destination_cid=header.source_cid,
+                supported_versions=self._configuration.supported_versions,
+            )
+            self._carrier.send(reply, address)
+        elif header.packet_type != QuicPacketType.INITIAL:
+            return
+        elif not header.token:
+            self._send_retry(self._carrier, address, header, version)
+        else:
+            self._begin(self._carrier, data, address, header)
+
+    def _send_retry(
+        self, carrier: Carrier, address: Address, header: QuicHeader, version: int
+    ) -> None:
+        source = tagged_connection_id(self._owner)
+        token = self._retry.create_token(
+            address=address,
+            original_destination_connection_id=header.destination_cid,
+            retry_source_connection_id=source,
+            now=self._reactor.seconds(),
+        )
+        packet = encode_quic_retry(
+            version=version,
+            source_cid=source,
+            destination_cid=header.source_cid,
+            original_destination_cid=header.destination_cid,
+            retry_token=token,
+        )
+        carrier.send(packet, address)
+
+    def _begin(self, carrier: Carrier, data: bytes, address: Address, header: QuicHeader) -> None:
+        try:
+            original = self._retry.validate_token(
+                address=address,
+                destination_cid=header.destination_cid,
+                token=header.token,
+                now=self._reactor.seconds(),
+            )
+        except ValueError:
+            # Forged, expired or from before a restart: the client begins again.
+            return
+        host = address[0]
+        if (
+            len(self._half_open) >= MAX_HALF_OPEN
+            or self._half_open_hosts[host] >= MAX_HALF_OPEN_PER_HOST
+        ):
+            self._log.debug("handshake from {host} dropped: too many under way", host=host)
+            return
+        quic = Connection(
+            configuration=self._configuration,
+            limits=self._limits,
+            verify_client=self._tls.verify_client,
+            owner=self._owner,
+            original_destination_connection_id=original,
+            retry_source_connection_id=header.destination_cid,
+        )
+        driver = Driver(reactor=self._reactor, quic=quic, carrier=carrier, routes=self)
+        connection = Http3Connection(driver, site=self._site, max_body=self._max_body)
+        connection.on_handshake = lambda: self._established(driver, connection)
+        self._ids[driver] = set()
+        self.issued(header.destination_cid, driver)
+        self.issued(quic.host_cid, driver)
+        deadline = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, driver.abandon)
+        self._half_open[driver] = (host, deadline)
+        self._half_open_hosts[host] += 1
+        driver.datagram_received(data, address)
+
+    def _established(self, driver: Driver, connection: Http3Connection) -> None:
+        self._no_longer_half_open(driver)
+        self._on_connection(connection)
+
+    def _no_longer_half_open(self, driver: Driver) -> None:
+        entry = self._half_open.pop(driver, None)
+        if entry is None:
+            return
+        host, deadline = entry
+        if deadline.active():
+            deadline.cancel()
+        self._half_open_hosts[host] -= 1
+        if not self._half_open_hosts[host]:
+            del self._half_open_hosts[host]
+
+    # Routes.
+
+    def issued(self, connection_id: bytes, driver: Driver) -> None:
+        """The peer may send to this connection id."""
+        if driver in self._ids:
+            self._ids[driver].add(connection_id)
+            self._drivers[connection_id] = driver
+
+    def retired(self, connection_id: bytes) -> None:
+        """The peer uses this connection id no more."""
+        driver = self._drivers.pop(connection_id, None)
+        if driver is not None:
+            self._ids[driver].discard(connection_id)
+
+    def ended(self, driver: Driver) -> None:
+        """The connection's closing period is over."""
+        self._no_longer_half_open(driver)
+        for connection_id in self._ids.pop(driver, set()):
+            self._drivers.pop(connection_id, None)
+        self._check_closed()
