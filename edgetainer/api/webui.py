@@ -19,6 +19,7 @@ from twisted.web.resource import Resource
 _HASHED = "assets/"
 _FOREVER = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"no-cache"
+_ONE_YEAR_S = 31_536_000
 _UNBUILT = """<!doctype html><title>Edgetainer</title>
 <h1>The web UI is not built</h1>
 <p>The server and its API work. To build the UI, run <code>make web</code> in the checkout
@@ -72,12 +73,16 @@ class Pages(Resource):
     """Serves the files of `read_pages`.
 
     :param pages: by path without a leading slash; `index.html` must be among them.
+    :param strict_transport: tell browsers to use nothing but HTTPS for this host; not
+        for a self-issued certificate, where that would lock people out of other
+        servers on `localhost`.
     """
 
     isLeaf = True
 
-    def __init__(self, pages: dict[str, Page]) -> None:
+    def __init__(self, pages: dict[str, Page], *, strict_transport: bool = False) -> None:
         super().__init__()
+        self._strict_transport = strict_transport
         self._pages = pages
         self._start = pages["index.html"]
 
@@ -99,6 +104,8 @@ class Pages(Resource):
         request.setHeader(b"content-type", page.content_type)
         request.setHeader(b"cache-control", page.cache_control)
         request.setHeader(b"vary", b"accept-encoding")
+        if self._strict_transport:
+            request.setHeader(b"strict-transport-security", b"max-age=%d" % _ONE_YEAR_S)
         if request.setETag(page.etag):  # the caller's copy is current (304)
             return b""
         accepted = request.getHeader(b"accept-encoding") or b""

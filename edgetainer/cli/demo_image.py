@@ -20,6 +20,7 @@ from edgetainer.cli import demo_page
 
 REPOSITORY = "edgetainer-demo"
 PROGRAM = "/srv/page.py"
+PAGE = Path(demo_page.__file__)
 # Anyone but root; the number that Debian and others call "nobody".
 USER = 65534
 # Lists the files that the page's imports need, as the interpreter itself finds them.
@@ -40,14 +41,14 @@ class CannotBuild(Exception):
     """The image cannot be made on this machine; the text says why."""
 
 
-def root_file_system() -> bytes:
+def root_file_system(program: Path = PAGE) -> bytes:
     """The image's root file system as an uncompressed tar; the same bytes each time.
 
+    :param program: what the container runs; it imports nothing but the standard library.
     :raises CannotBuild: where the interpreter's parts cannot be found.
     """
     interpreter = _interpreter()
-    page = Path(demo_page.__file__)
-    modules = _output(interpreter, "-I", "-S", "-c", _LIST_MODULES, str(page)).split("\n")
+    modules = _output(interpreter, "-I", "-S", "-c", _LIST_MODULES, str(program)).split("\n")
     files = {Path(name) for name in modules if name}
     # The interpreter takes this file for the sign that it has found its library.
     files.add(Path(os.__file__))
@@ -56,7 +57,7 @@ def root_file_system() -> bytes:
     files |= {Path(name) for name in _LDD.findall(_output("ldd", *programs))}
 
     content = {path.as_posix(): path.read_bytes() for path in files}
-    content[PROGRAM] = page.read_bytes()
+    content[PROGRAM] = program.read_bytes()
     content["/etc/passwd"] = f"nobody:x:{USER}:{USER}::/:/none\n".encode()
     executable = {interpreter} | {path.as_posix() for path in files if ".so" in path.name}
     return _tar(content, executable)

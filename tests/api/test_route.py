@@ -66,7 +66,7 @@ def routes():
 
     @routes.post("/api/broken", "devices.read")
     async def broken(call: Call):
-        raise RuntimeError("the secret is 42")
+        raise RuntimeError("the secret is Sesame")
 
     @routes.get("/api/tagged", "health.read")
     async def tagged(call: Call):
@@ -257,12 +257,12 @@ def test_our_own_mistakes_are_logged_and_not_told(ask):
     finally:
         globalLogPublisher.removeObserver(seen)
     assert (response.code, body["code"]) == (500, "internal")
-    assert "42" not in json.dumps(body)
+    assert "Sesame" not in json.dumps(body)
     assert "Traceback" not in json.dumps(body)
     logged = [event for event in seen if "incident" in event]
     assert len(logged) == 1
     assert logged[0]["incident"] in body["detail"]
-    assert "the secret is 42" in str(logged[0]["log_failure"])
+    assert "the secret is Sesame" in str(logged[0]["log_failure"])
 
 
 def test_etags(ask):

@@ -63,5 +63,11 @@ def test_head_has_no_body_and_writing_is_refused(site: IResource) -> None:
     assert ask(site, "/", method="POST").status == 405
 
 
+def test_browsers_are_kept_to_https_only_where_told(site: IResource) -> None:
+    assert "strict-transport-security" not in ask(site, "/").headers
+    strict = Pages(read_pages(None), strict_transport=True)
+    assert ask(strict, "/").headers["strict-transport-security"] == "max-age=31536000"
+
+
 def test_an_unbuilt_ui_says_how_to_build_it() -> None:
     assert b"make web" in ask(Pages(read_pages(None)), "/").body
