@@ -25,6 +25,8 @@ CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, "The request cannot be understood"),
     "body_too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body is of the wrong kind"),
+    "headers_too_large": Kind(431, "The request's headers are too large"),
+    "request_timeout": Kind(408, "The request did not arrive in time"),
     "not_found": Kind(404, "There is no such thing"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),
     # Who is asking.

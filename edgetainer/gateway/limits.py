@@ -1,0 +1,74 @@
+"""How much of the gateway one visitor may hold, and for how long."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the HTTPS port. Seconds and bytes, as the names say."""
+
+    #: From accept to the end of the TLS handshake.
+    handshake_s: float = 10.0
+    #: From a request's first byte (the first request: from the handshake) to the end
+    #: of its head, absolute: no byte extends it.
+    head_s: float = 10.0
+    #: Between two requests of one connection.
+    idle_s: float = 60.0
+    #: From our closing to giving the connection up; the last bytes of a slow reader
+    #: drain in it.
+    linger_s: float = 60.0
+    #: From the end of the request to the head of the answer.
+    answer_s: float = 120.0
+    #: A container that waits silently for the body is helped with a 100 after this.
+    continue_s: float = 1.0
+    #: One direction may stand still, because its reader does not read, for this long.
+    stall_s: float = 300.0
+    #: Between checks that the visitor may still be here.
+    recheck_s: float = 60.0
+    #: A body slower than this many bytes a second, over `body_window_s`, while
+    #: nothing but the visitor holds it up, is given up.
+    body_rate: int = 256
+    body_window_s: float = 30.0
+    #: Read ahead of the request under way: pipelined requests, or a body that came early.
+    backlog_bytes: int = 64 * 1024
+    #: Of a request body whose answer is already complete, read and dropped to keep
+    #: the connection.
+    drain_bytes: int = 256 * 1024
+    #: Head of a container's response. Twice what visitors may send.
+    answer_head_bytes: int = 32 * 1024
+    #: Requests on one connection, so that none lives for ever.
+    requests: int = 1000
+    #: Connections from one IP address (behind NAT many people share one), and in all,
+    #: below the usual 16 Ki limit of open files with room for two files a visitor.
+    per_address: int = 64
+    connections: int = 4096
+
+
+class ConnectionCount:
+    """Who holds how many connections; asked at accept, told at close."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_address: Counter[str] = Counter()
+        self.total = 0
+
+    def admit(self, address: str) -> bool:
+        """Count one more connection from `address`, or refuse it."""
+        if (
+            self.total >= self._limits.connections
+            or self._by_address[address] >= self._limits.per_address
+        ):
+            return False
+        self._by_address[address] += 1
+        self.total += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One admitted connection from `address` has ended."""
+        self.total -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
