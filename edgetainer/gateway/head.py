@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from edgetainer.domain import naming
 from edgetainer.errors import EdgetainerError
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -26,8 +27,6 @@ _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/(1\.[01])")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)")
 _TOKEN_ONLY = re.compile(_TOKEN)
 _ABSOLUTE = re.compile(rb"https://([^/?#]*)(/[^#]*)?", re.IGNORECASE)
-_LABEL = rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_AUTHORITY = re.compile(rb"(" + _LABEL + rb"(?:\." + _LABEL + rb")*)(?::([0-9]{1,5}))?")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 #: Protocols that would carry further requests past this gate on one splice.
 _UNSPLICEABLE = (b"h2c", b"http", b"tls")
@@ -85,14 +84,14 @@ def refuse(detail: str) -> EdgetainerError:
 
 
 def parse_authority(value: bytes) -> Authority:
-    """Read ``host[:port]``: DNS labels only, so no address literal, no user, no dot at the end."""
-    match = _AUTHORITY.fullmatch(value.lower())
-    if match is None or len(match[1]) > 253:
+    """Read ``host[:port]`` of a Host header or a request target."""
+    try:
+        found = naming.parse_authority(value.decode("ascii"))
+    except UnicodeDecodeError:
+        found = None
+    if found is None:
         raise refuse("The Host header does not name a host.")
-    port = None if match[2] is None else int(match[2])
-    if port is not None and not 0 < port < 65536:
-        raise refuse("The Host header names an impossible port.")
-    return Authority(match[1].decode("ascii"), port)
+    return Authority(*found)
 
 
 def list_tokens(values: list[bytes]) -> list[bytes]:
