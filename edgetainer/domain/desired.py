@@ -32,3 +32,18 @@ def effective(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
         if candidate.for_device or candidate.software_id not in chosen:
             chosen[candidate.software_id] = candidate
     return tuple(sorted(chosen.values(), key=lambda stack: stack.name))
+
+
+def standing(*, devices: int, deployed: int, failed: int, failure: str | None) -> tuple[str, str]:
+    """How a deployment stands over all the devices it concerns.
+
+    :param devices: how many it concerns; of these some are deployed, some failed.
+    :param failure: what one of the failed said.
+    :returns: "pending", "deployed" or "failed", and a sentence for people ("" for none).
+    """
+    if failed:
+        said = failure or "no reason given"
+        return "failed", said if devices == 1 else f"{failed} of {devices} devices failed: {said}"
+    if devices and deployed == devices:
+        return "deployed", ""
+    return "pending", f"{deployed} of {devices} devices done" if devices > 1 else ""

@@ -7,6 +7,7 @@ nothing yet, which is "pending".
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,6 +76,15 @@ def begin(connection: Connection, deployment_id: str, *, now: datetime) -> None:
 def forget(connection: Connection, deployment_id: str, device_id: str) -> None:
     """The deployment no longer concerns the device."""
     connection.execute(delete(states).where(_is(deployment_id, device_id)))
+
+
+def keep_only(connection: Connection, device_id: str, deployment_ids: Collection[str]) -> None:
+    """Forget what a device said of deployments that no longer concern it."""
+    connection.execute(
+        delete(states).where(
+            states.c.device_id == device_id, states.c.deployment_id.not_in(list(deployment_ids))
+        )
+    )
 
 
 def record(connection: Connection, state: State) -> bool:

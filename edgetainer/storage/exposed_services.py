@@ -36,6 +36,14 @@ class ExposedService:
 
 
 @dataclass(frozen=True)
+class Address:
+    """The part of a device that its services' addresses are made of."""
+
+    subdomain: str | None
+    subdomain_enabled: bool
+
+
+@dataclass(frozen=True)
 class Addressed:
     """A device as its subdomain leads to it, with its enabled services.
 
@@ -98,6 +106,15 @@ def remove(connection: Connection, device_id: str, id: str) -> ExposedService | 
     if found is not None:
         connection.execute(delete(_table).where(_table.c.id == id))
     return found
+
+
+def address(connection: Connection, device_id: str) -> Address | None:
+    """A device's part of its services' addresses, or None where there is no such device."""
+    query = select(devices.c.subdomain, devices.c.subdomain_enabled).where(
+        devices.c.id == device_id
+    )
+    row = connection.execute(query).one_or_none()
+    return Address(**row._mapping) if row else None
 
 
 def addressed(connection: Connection, subdomain: str) -> Addressed | None:

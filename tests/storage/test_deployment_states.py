@@ -81,3 +81,8 @@ def test_what_no_longer_concerns_a_device_is_forgotten(database, fleet):
     whole, _own, members = fleet
     result(database.run(lambda c: states.forget(c, whole, members[0])))
     assert result(database.read(lambda c: states.of_device(c, members[0]))) == {}
+    say(database, whole, members[0], "deployed")
+    result(database.run(lambda c: states.keep_only(c, members[0], [whole])))
+    assert set(result(database.read(lambda c: states.of_device(c, members[0])))) == {whole}
+    result(database.run(lambda c: states.keep_only(c, members[0], [])))
+    assert result(database.read(lambda c: states.of_device(c, members[0]))) == {}

@@ -1,0 +1,323 @@
+"""Deployments: what should run where, and how far the devices have come.
+
+One transaction changes what is wanted and raises the revision of every device
+concerned; then the devices are rung. A ring that is lost costs nothing: a
+device compares revisions whenever it connects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from edgetainer.domain import compose
+from edgetainer.domain.access import Principal, demand
+from edgetainer.domain.desired import effective, standing
+from edgetainer.errors import EdgetainerError
+from edgetainer.events import Events
+from edgetainer.services.software import allow, unknown
+from edgetainer.storage import audit, releases, revisions, software
+from edgetainer.storage import deployment_states as states
+from edgetainer.storage import deployments as stored
+from edgetainer.storage.database import Database
+from edgetainer.storage.deployment_states import State
+from edgetainer.storage.deployments import Deployment
+
+
+class Bell(Protocol):
+    """What of the switchboard is needed here."""
+
+    def ring(self, device_id: str, revision: int) -> None:
+        """Tell the device that its assignments changed; nothing while it is offline."""
+
+
+@dataclass(frozen=True)
+class DeviceDeployment:
+    """A deployment as one device sees it.
+
+    :param state: what the device said last; None for nothing yet.
+    """
+
+    deployment: Deployment
+    state: State | None
+
+    @property
+    def status(self) -> str:
+        """ "pending", "updating", "deployed" or "failed"."""
+        return self.state.status if self.state else "pending"
+
+
+class Deployments:
+    """Wanting releases on fleets and devices."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bell: Bell,
+        events: Events,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._bell = bell
+        self._events = events
+        self._now = now
+
+    async def deploy(
+        self,
+        principal: Principal,
+        software_id: str,
+        *,
+        fleet_id: str | None = None,
+        device_id: str | None = None,
+        version: str | None = None,
+        pinned: bool = False,
+    ) -> Deployment:
+        """Want a release of a software on a fleet or on a device.
+
+        :param version: None for the software's current one.
+        :raises EdgetainerError: `not_found`; `invalid_field` unless exactly one
+            target is given; `forbidden`, the release has privileges.
+        """
+        demand(principal, "deployments.write")
+        if (fleet_id is None) == (device_id is None):
+            raise EdgetainerError(
+                "invalid_field", "Give either device_id or fleet_id.", field="device_id"
+            )
+        now = self._now()
+
+        def place(connection: Connection) -> tuple[Deployment, dict[str, int]]:
+            found = software.get(connection, software_id)
+            if found is None:
+                raise unknown(software_id)
+            wanted = version or found.current_version or ""
+            release = releases.get(connection, software_id, wanted)
+            if release is None:
+                raise EdgetainerError(
+                    "not_found", f"{found.name} has no version {wanted}.", field="version"
+                )
+            # Once more: the rules may be stricter than at its upload, and
+            # whoever may give privileges is asked at this door too.
+            allow(principal, compose.parse(release.compose))
+            id_ = stored.place(
+                connection,
+                release,
+                id=str(uuid4()),
+                fleet_id=fleet_id,
+                device_id=device_id,
+                pinned=pinned,
+                now=now,
+            )
+            raised = _raise(connection, fleet_id=fleet_id, device_id=device_id)
+            states.begin(connection, id_, now=now)
+            if device_id is not None:
+                self._override(connection, software_id, device_id, now)
+            audit.append(
+                connection,
+                principal,
+                "deployments.deploy",
+                target=("deployment", id_),
+                detail={
+                    "software_id": software_id,
+                    "version": release.version,
+                    "fleet_id": fleet_id,
+                    "device_id": device_id,
+                },
+                now=now,
+            )
+            return settle(connection, id_, now=now), raised
+
+        try:
+            deployment, raised = await self._database.run(place)
+        except IntegrityError as error:
+            target, id_ = ("device", device_id) if device_id else ("fleet", fleet_id)
+            raise EdgetainerError(
+                "not_found", f"There is no {target} {id_}.", field=f"{target}_id"
+            ) from error
+        self._announce(raised)
+        self._events.publish("deployments", "deployment.updated", document(deployment))
+        return deployment
+
+    async def remove(self, principal: Principal, id: str) -> None:  # noqa: A002
+        """Want it no longer: the devices stop the stack, or run their fleet's release.
+
+        :raises EdgetainerError: `not_found`.
+        """
+        demand(principal, "deployments.write")
+        now = self._now()
+
+        def end(connection: Connection) -> tuple[Deployment, dict[str, int]]:
+            found = stored.get(connection, id, lock=True)
+            if found is None:
+                raise _no_deployment(id)
+            stored.remove(connection, id)
+            raised = _raise(connection, fleet_id=found.fleet_id, device_id=found.device_id)
+            if found.device_id is not None:
+                self._resume(connection, found, raised[found.device_id], now)
+            audit.append(
+                connection,
+                principal,
+                "deployments.remove",
+                target=("deployment", id),
+                detail={
+                    "software_id": found.software_id,
+                    "version": found.version,
+                    "fleet_id": found.fleet_id,
+                    "device_id": found.device_id,
+                },
+                now=now,
+            )
+            return found, raised
+
+        deployment, raised = await self._database.run(end)
+        self._announce(raised)
+        self._events.publish("deployments", "deployment.removed", {"id": deployment.id})
+
+    async def get(self, principal: Principal, id: str) -> Deployment:  # noqa: A002
+        """One deployment.
+
+        :raises EdgetainerError: `not_found`.
+        """
+        demand(principal, "deployments.read")
+        found = await self._database.read(lambda connection: stored.get(connection, id))
+        if found is None:
+            raise _no_deployment(id)
+        return found
+
+    async def of_software(self, principal: Principal, software_id: str) -> list[Deployment]:
+        """Where a software is wanted.
+
+        :raises EdgetainerError: `not_found`.
+        """
+        demand(principal, "deployments.read")
+
+        def read(connection: Connection) -> list[Deployment]:
+            if software.get(connection, software_id) is None:
+                raise unknown(software_id)
+            return stored.of_software(connection, software_id)
+
+        return await self._database.read(read)
+
+    async def of_device(self, principal: Principal, device_id: str) -> list[DeviceDeployment]:
+        """What a device should run, with how far it has come.
+
+        :raises EdgetainerError: `not_found`.
+        """
+        demand(principal, "deployments.read")
+
+        def read(connection: Connection) -> list[DeviceDeployment]:
+            if revisions.of(connection, device_id) is None:
+                raise EdgetainerError("not_found", f"There is no device {device_id}.")
+            return seen_by(connection, device_id)
+
+        return await self._database.read(read)
+
+    def _override(
+        self, connection: Connection, software_id: str, device_id: str, now: datetime
+    ) -> None:
+        # The fleet's deployment of the same software waits for this device no longer.
+        for other in stored.of_device(connection, device_id):
+            if other.software_id == software_id and other.fleet_id is not None:
+                # The deployment before its states: everybody locks in this order.
+                stored.get(connection, other.id, lock=True)
+                states.forget(connection, other.id, device_id)
+                settle(connection, other.id, now=now)
+
+    def _resume(
+        self, connection: Connection, ended: Deployment, revision: int, now: datetime
+    ) -> None:
+        # The fleet's deployment of the same software concerns the device again.
+        assert ended.device_id is not None
+        for other in stored.of_device(connection, ended.device_id):
+            if other.software_id == ended.software_id:
+                stored.get(connection, other.id, lock=True)
+                state = State(other.id, ended.device_id, revision, "pending", None, now)
+                states.record(connection, state)
+                settle(connection, other.id, now=now)
+
+    def _announce(self, raised: dict[str, int]) -> None:
+        for device_id, revision in raised.items():
+            self._bell.ring(device_id, revision)
+            self._events.publish(f"device:{device_id}", "device.assigned", {"revision": revision})
+
+
+def seen_by(connection: Connection, device_id: str) -> list[DeviceDeployment]:
+    """The deployments that count on a device: its own go before its fleet's."""
+    said = states.of_device(connection, device_id)
+    chosen = {stack.deployment_id for stack in effective(stored.wanted(connection, device_id))}
+    return [
+        DeviceDeployment(deployment, said.get(deployment.id))
+        for deployment in stored.of_device(connection, device_id)
+        if deployment.id in chosen
+    ]
+
+
+def reassign(connection: Connection, device_id: str, *, now: datetime) -> int | None:
+    """Another fleet's deployments concern the device now: call it within the move.
+
+    :returns: the raised revision to ring the device with, None for no such device.
+    """
+    raised = revisions.raise_device(connection, device_id)
+    chosen = effective(stored.wanted(connection, device_id))
+    before = states.of_device(connection, device_id)
+    states.keep_only(connection, device_id, [stack.deployment_id for stack in chosen])
+    touched = set(before) | {stack.deployment_id for stack in chosen}
+    for id_ in sorted(touched):
+        if stored.get(connection, id_) is not None:
+            settle(connection, id_, now=now)
+    return raised.get(device_id)
+
+
+def settle(connection: Connection, id: str, *, now: datetime) -> Deployment:  # noqa: A002
+    """Bring a deployment's status up to what its devices said.
+
+    The deployment is locked first: of two devices that report at once the
+    second counts the first.
+    """
+    found = stored.get(connection, id, lock=True)
+    assert found is not None
+    tally = states.tally(connection, id)
+    status, detail = standing(
+        devices=tally.devices, deployed=tally.deployed, failed=tally.failed, failure=tally.failure
+    )
+    if (found.status, found.detail or "") != (status, detail):
+        stored.set_status(connection, id, status=status, detail=detail or None, now=now)
+        found = stored.get(connection, id)
+        assert found is not None
+    return found
+
+
+def document(deployment: Deployment) -> dict[str, Any]:
+    """A deployment as the API and the hub show it."""
+    return msgspec.to_builtins(vars(deployment))
+
+
+def device_document(seen: DeviceDeployment) -> dict[str, Any]:
+    """A deployment as one device sees it: its own status in place of the whole's."""
+    shown = document(seen.deployment)
+    shown["status"] = seen.status
+    shown["detail"] = seen.state.detail if seen.state else None
+    shown["revision"] = seen.state.revision if seen.state else None
+    if seen.state:
+        shown["updated_at"] = msgspec.to_builtins(seen.state.updated_at)
+    return shown
+
+
+def _raise(
+    connection: Connection, *, fleet_id: str | None, device_id: str | None
+) -> dict[str, int]:
+    if device_id is not None:
+        return revisions.raise_device(connection, device_id)
+    assert fleet_id is not None
+    return revisions.raise_fleet(connection, fleet_id)
+
+
+def _no_deployment(id: str) -> EdgetainerError:  # noqa: A002
+    return EdgetainerError("not_found", f"There is no deployment {id}.")
