@@ -19,7 +19,7 @@ CLOSE_CODES = {
 }
 
 #: QUIC's CRYPTO_ERROR range: 0x100 plus a TLS alert (RFC 9001, 4.8).
-_CRYPTO_ERRORS = range(0x100, 0x200)
+CRYPTO_ERRORS = range(0x100, 0x200)
 
 #: TLS alerts with which a server refuses a client's certificate (RFC 8446, 6.2):
 #: bad, unsupported, revoked, expired, unknown certificate, unknown authority,
@@ -37,7 +37,7 @@ def error_from_close(code: int) -> EdgetainerError:
     for name, number in CLOSE_CODES.items():
         if number == code:
             return EdgetainerError(name)
-    if code in _CRYPTO_ERRORS and code - _CRYPTO_ERRORS.start in _CERTIFICATE_ALERTS:
+    if code in CRYPTO_ERRORS and code - CRYPTO_ERRORS.start in _CERTIFICATE_ALERTS:
         return EdgetainerError(
             "certificate_refused",
             "The server refused the device's certificate: it is revoked, expired, or of"

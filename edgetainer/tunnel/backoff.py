@@ -1,0 +1,44 @@
+"""How long to wait before trying again: full jitter under a growing bound.
+
+Every device of a server that restarts comes back at once; waits drawn evenly
+from the whole span spread them best. Pure: no clock, and chance is handed in.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+#: First bound of the wait, in seconds: a short hiccup costs a second.
+LEAST = 1.0
+
+#: Largest bound of the wait, in seconds: a device is back within a minute of
+#: its server, and ten thousand devices knock fewer than 350 times a second.
+MOST = 60.0
+
+# 2**6 seconds are over MOST; counting on would overflow one day.
+_MOST_FAILURES = 6
+
+
+class Chance(Protocol):
+    """What is asked of `random.Random`."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """A number drawn evenly from `a` to `b`."""
+
+
+class Backoff:
+    """Counts failures in a row and draws the next wait."""
+
+    def __init__(self, random: Chance) -> None:
+        self._random = random
+        self._failures = 0
+
+    def next(self) -> float:
+        """Count a failure; return the seconds to wait, 0 to the present bound."""
+        bound = min(MOST, LEAST * 2.0**self._failures)
+        self._failures = min(self._failures + 1, _MOST_FAILURES)
+        return self._random.uniform(0.0, bound)
+
+    def reset(self, failures: int = 0) -> None:
+        """The server has accepted us; or begin again as after so many failures."""
+        self._failures = min(failures, _MOST_FAILURES)

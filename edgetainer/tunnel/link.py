@@ -1,0 +1,201 @@
+"""The device's end of an accepted session.
+
+It lets the server's channels in, listens for the doorbell, gives signs of
+life, notices when the server gives none, and carries requests.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edgetainer.errors import EdgetainerError
+from edgetainer.quic.errors import StreamLimit
+from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.requests import Response
+from edgetainer.quic.webtransport import WebTransportSession
+from edgetainer.tunnel.closing import close_code
+from edgetainer.tunnel.control import Ears
+from edgetainer.tunnel.doors import Doors, IncomingChannel
+from edgetainer.tunnel.failures import explain
+from edgetainer.tunnel.limits import KEEPALIVE
+from edgetainer.tunnel.messages import ControlTarget, Target
+
+log = Logger()
+
+#: Keepalives that may pass without a word from the server before the device
+#: dials anew. The server gives up sooner, so nothing is lost by it.
+_SILENT_KEEPALIVES = 2.0
+
+#: Largest keepalive that a server may ask for, in seconds: an hour.
+_MAX_KEEPALIVE = 3_600.0
+
+#: Seconds until a request without an answer fails.
+REQUEST_TIMEOUT = 60.0
+
+
+class Link:
+    """One session from its acceptance to its end.
+
+    :param hello: what the server said; "keepalive_s" is heeded.
+    :param doors: decide on the server's channels.
+    :param on_doorbell: called with the revision of each ring.
+
+    :ivar hello: as given.
+    :ivar opened_at: seconds of the reactor's clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        reactor: IReactorTime,
+        connection: Http3Connection,
+        session: WebTransportSession,
+        hello: Mapping[str, Any],
+        doors: Doors,
+        on_doorbell: Callable[[int], None],
+    ) -> None:
+        self.hello = dict(hello)
+        self.opened_at = reactor.seconds()
+        self._reactor = reactor
+        self._connection = connection
+        self._doors = doors
+        self._on_doorbell = on_doorbell
+        self._ears: Ears | None = None
+        self._closed: EdgetainerError | None = None
+        self._waiters: list[Deferred[EdgetainerError]] = []
+        self._keepalive = _keepalive(self.hello)
+        self._pinged_at = self.opened_at
+        self._timer: IDelayedCall | None = None
+        session.accept_streams = self._incoming
+        session.notify_close().addBoth(self._ended)
+        connection.notify_close().addBoth(self._ended)
+        if self._closed is None:
+            self._set_timer()
+
+    def notify_close(self) -> Deferred[EdgetainerError]:
+        """Fires with the reason once the session is over."""
+        waiter: Deferred[EdgetainerError] = Deferred()
+        if self._closed is not None:
+            waiter.callback(self._closed)
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def close(self, error: EdgetainerError) -> None:
+        """End the session and its connection, telling the server why."""
+        if self._closed is None:
+            self._connection.close(close_code(error), error.code)
+            self._end(error)
+
+    def shut(self, error: EdgetainerError) -> Deferred[None]:
+        """As `close`; fires when the connection is over and the server has been told."""
+        over = self._connection.notify_close().addErrback(lambda _: None)
+        self.close(error)
+        return over
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> Deferred[Response]:
+        """An HTTP/3 request on the tunnel's connection.
+
+        Fires with the response, whatever its status; fails with
+        `EdgetainerError` when there is none. Cancelling resets its stream.
+
+        :param json: sent as the body, unless None.
+        :param timeout: seconds until it fails with ``unavailable``.
+        """
+        body, fields = b"", list(headers)
+        if json is not None:
+            body = json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode()
+            fields.append((b"content-type", b"application/json"))
+        sent = self._connection.request(method, path, headers=fields, body=body)
+        sent.addTimeout(timeout, self._reactor)
+        return sent.addErrback(_explain_request)
+
+    def _incoming(self) -> IProtocol:
+        # The limit on open streams in the QUIC handshake bounds how many.
+        channel: IProtocol = IncomingChannel(reactor=self._reactor, doors=self)
+        return channel
+
+    async def open(self, target: Target) -> IProtocol:
+        """Open control ourselves and leave the rest to the doors (for `IncomingChannel`)."""
+        if not isinstance(target, ControlTarget):
+            return await self._doors.open(target)
+        if self._ears is not None:
+            raise EdgetainerError("channel_refused", "The session has its control channel.")
+        self._ears = Ears(self._on_doorbell)
+        ears: IProtocol = self._ears
+        return ears
+
+    def _set_timer(self) -> None:
+        due = min(self._pinged_at + self._keepalive, self._deaf_at())
+        delay = max(0.0, due - self._reactor.seconds())
+        self._timer = self._reactor.callLater(delay, self._look)
+
+    def _deaf_at(self) -> float:
+        return self._connection.last_received + self._keepalive * _SILENT_KEEPALIVES
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._reactor.seconds()
+        if now >= self._deaf_at():
+            silence = now - self._connection.last_received
+            self.close(
+                EdgetainerError(
+                    "session_closed", f"Nothing was heard from the server for {silence:.0f} s."
+                )
+            )
+            return
+        if now >= self._pinged_at + self._keepalive:
+            self._pinged_at = now
+            self._connection.ping().addErrback(lambda _: None)
+        self._set_timer()
+
+    def _ended(self, reason: object) -> None:
+        if self._closed is None:
+            error = explain(reason.value if isinstance(reason, Failure) else None)
+            # The session may end before its connection; it is of no use then.
+            self._connection.close(close_code(error), error.code)
+            self._end(error)
+
+    def _end(self, error: EdgetainerError) -> None:
+        self._closed = error
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(error)
+
+
+def _keepalive(hello: Mapping[str, Any]) -> float:
+    wanted = hello.get("keepalive_s")
+    if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+        return min(max(float(wanted), 1.0), _MAX_KEEPALIVE)
+    return KEEPALIVE
+
+
+def _explain_request(failure: Failure) -> Any:
+    if isinstance(failure.value, StreamLimit):
+        raise EdgetainerError(
+            "unavailable", "Too many requests are under way."
+        ) from failure.value
+    if isinstance(failure.value, ConnectionLost):
+        raise EdgetainerError(
+            "unavailable", "The connection was lost before the answer came."
+        ) from failure.value
+    raise explain(failure.value) from failure.value

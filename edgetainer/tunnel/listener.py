@@ -1,0 +1,198 @@
+"""The server's door for devices: QUIC connections become sessions.
+
+Who a device is was settled in the handshake, by its certificate. Here it asks
+for its session, both sides say hello, and the session is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from edgetainer.errors import EdgetainerError
+from edgetainer.quic.endpoint import Listening, ServerTls, listen
+from edgetainer.tunnel.closing import close_code
+from edgetainer.tunnel.limits import HELLO_HEADER, OPEN_DEADLINE, SESSION_PATH
+from edgetainer.tunnel.messages import encode_hello, parse_hello
+from edgetainer.tunnel.session import Session
+from edgetainer.tunnel.wire import dump_object
+
+if TYPE_CHECKING:
+    from edgetainer.quic.http3 import Http3Connection
+    from edgetainer.quic.webtransport import SessionRequest
+
+log = Logger()
+
+
+class Identity(Protocol):
+    """What `ServerTls.verify_client` must return for a device."""
+
+    @property
+    def device_id(self) -> str:
+        """Whose certificate it was."""
+
+
+OnSession = Callable[[Session], Mapping[str, Any]]
+
+
+class TunnelListener:
+    """Listens for devices on a UDP port.
+
+    :param tls: the server's identity, and `verify_client`, which must return an
+        `Identity` for a device whose certificate is accepted.
+    :param site: answers the devices' HTTP requests.
+    :param on_session: takes on a session and returns the server's hello (such
+        as "time", "revision", "heartbeat_s", "keepalive_s"). It may refuse with
+        an `EdgetainerError`, and should look once more whether the device's key
+        is accepted: it may have been revoked since the handshake.
+    :param deadline: seconds that a connection may be open without a session.
+    """
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        interface: str,
+        port: int,
+        tls: ServerTls,
+        site: Site | None,
+        on_session: OnSession,
+        deadline: float = OPEN_DEADLINE,
+    ) -> None:
+        self._reactor = reactor
+        self._interface = interface
+        self._port = port
+        self._tls = tls
+        self._site = site
+        self._on_session = on_session
+        self._deadline = deadline
+        self._listening: Listening | None = None
+
+    def start(self) -> None:
+        """Begin to listen.
+
+        :raises twisted.internet.error.CannotListenError: the port is taken.
+        """
+        self._listening = listen(
+            self._reactor,
+            interface=self._interface,
+            port=self._port,
+            tls=self._tls,
+            site=self._site,
+            on_connection=self.connected,
+        )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that are listened on; the real port when 0 was asked for."""
+        if self._listening is None:
+            return (self._interface, self._port)
+        return self._listening.address
+
+    def set_tls(self, tls: ServerTls) -> None:
+        """Use another certificate for connections that begin from now on."""
+        self._tls = tls
+        if self._listening is not None:
+            self._listening.set_tls(tls)
+
+    def close(self) -> Deferred[None]:
+        """Stop listening and close every connection; fires when all is done."""
+        listening, self._listening = self._listening, None
+        return succeed(None) if listening is None else listening.close()
+
+    def connected(self, connection: Http3Connection) -> None:
+        """A connection whose certificate was accepted; called by the QUIC end."""
+        _Arrival(
+            reactor=self._reactor,
+            connection=connection,
+            on_session=self._on_session,
+            deadline=self._deadline,
+        )
+
+
+class _Arrival:
+    """One connection until it has its session, of which it may have one."""
+
+    def __init__(
+        self, *, reactor: Any, connection: Http3Connection, on_session: OnSession, deadline: float
+    ) -> None:
+        self._reactor = reactor
+        self._connection = connection
+        self._on_session = on_session
+        self._session: Session | None = None
+        self._timer: IDelayedCall = reactor.callLater(deadline, self._timed_out)
+        connection.on_session = self._requested
+        connection.notify_close().addBoth(self._gone)
+
+    @property
+    def _device_id(self) -> str:
+        identity: Any = self._connection.identity
+        return str(identity.device_id)
+
+    def _requested(self, request: SessionRequest) -> None:
+        try:
+            self._admit(request)
+        except EdgetainerError as error:
+            self._refuse(request, error)
+        except Exception:
+            log.failure("a session of device {device} failed", device=self._device_id)
+            self._refuse(request, EdgetainerError("internal"))
+
+    def _admit(self, request: SessionRequest) -> None:
+        if request.path.partition("?")[0] != SESSION_PATH:
+            raise EdgetainerError("not_found", f"Sessions are opened at {SESSION_PATH}.")
+        if self._session is not None:
+            raise EdgetainerError("already_exists", "A connection carries one session.")
+        hello = parse_hello(_header(request.headers, HELLO_HEADER))
+        session = Session(
+            reactor=self._reactor,
+            device_id=self._device_id,
+            connection=self._connection,
+            hello=hello,
+        )
+        try:
+            answer = encode_hello(self._on_session(session))
+            webtransport = request.accept(headers=[(HELLO_HEADER, answer)])
+        except (ConnectionError, ConnectionLost):
+            # The device left while we made up our mind.
+            session.close(EdgetainerError("session_closed"))
+            return
+        except EdgetainerError as error:
+            session.discard(error)
+            raise
+        except Exception:
+            session.discard(EdgetainerError("internal"))
+            raise
+        self._stop_timer()
+        self._session = session
+        session.attach(webtransport)
+
+    def _refuse(self, request: SessionRequest, error: EdgetainerError) -> None:
+        log.warn("a session of {device} was refused: {error}", device=self._device_id, error=error)
+        headers = [(b"content-type", b"application/problem+json")]
+        request.refuse(error.status, dump_object(error.problem()), headers)
+
+    def _timed_out(self) -> None:
+        error = EdgetainerError("session_closed", "The device opened no session.")
+        log.info("device {device} opened no session in time", device=self._device_id)
+        self._connection.close(close_code(error), error.code)
+
+    def _gone(self, _: object) -> None:
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+
+
+def _header(headers: tuple[tuple[bytes, bytes], ...], wanted: bytes) -> bytes:
+    values = [value for name, value in headers if name == wanted]
+    if len(values) != 1:
+        raise EdgetainerError("invalid_request", "A session needs one edgetainer-hello header.")
+    return values[0]
