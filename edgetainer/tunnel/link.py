@@ -191,9 +191,7 @@ def _keepalive(hello: Mapping[str, Any]) -> float:
 
 def _explain_request(failure: Failure) -> Any:
     if isinstance(failure.value, StreamLimit):
-        raise EdgetainerError(
-            "unavailable", "Too many requests are under way."
-        ) from failure.value
+        raise EdgetainerError("unavailable", "Too many requests are under way.") from failure.value
     if isinstance(failure.value, ConnectionLost):
         raise EdgetainerError(
             "unavailable", "The connection was lost before the answer came."
