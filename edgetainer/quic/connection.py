@@ -26,6 +26,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     END_STATES,
     QuicConnection,
+    QuicConnectionState,
     QuicNetworkPath,
     QuicReceiveContext,
 )
@@ -167,6 +168,15 @@ class Connection(QuicConnection):
         aioquic's own event follows only three probe time-outs later.
         """
         return self._close_event if self._state in END_STATES else None
+
+    @property
+    def ended_by_peer(self) -> bool:
+        """Whether a CONNECTION_CLOSE of the peer ended the connection (RFC 9000, 10.2.2).
+
+        Not so when it was closed here, by the application or because of an
+        error that was noticed here, nor when it timed out.
+        """
+        return self._state is QuicConnectionState.DRAINING
 
     @property
     def rtt(self) -> float:

@@ -79,7 +79,6 @@ class Driver:
         self._next_ping = 0
         self._close_waiters: list[Deferred[None]] = []
         self._failure: Failure | None = None
-        self._closed_by_us = False
         self._closing_datagrams: list[tuple[bytes, Address]] = []
         self._closing_received = 0
 
@@ -151,7 +150,6 @@ class Driver:
         """Close the connection and tell the peer (RFC 9000 section 10.2)."""
         if self._failure is not None:
             return
-        self._closed_by_us = True
         # A reason is one line for a log; a long one would not fit its packet.
         self.quic.close(error_code=code, reason_phrase=reason[:200])
         self._turn()
@@ -238,7 +236,7 @@ class Driver:
         if self._failure is not None:
             return
         self._failure = failure(
-            ConnectionClosed(event.error_code, event.reason_phrase, by_peer=not self._closed_by_us)
+            ConnectionClosed(event.error_code, event.reason_phrase, by_peer=self.quic.ended_by_peer)
         )
         waiting, self._waiting = self._waiting, {}
         self._flushing.clear()
