@@ -203,14 +203,17 @@ class Dialer:
         except CancelledError:
             error = EdgetainerError("session_closed", "The agent is stopping.")
             self._closing = link.shut(error)
+            self._over(link, error)
             raise
-        finally:
-            self._link = None
-            log.info("disconnected: {why}", why=error.detail)
-            _guard(self._on_disconnected, error)
-        self._after(link, error)
+        self._over(link, error)
 
-    def _after(self, link: Link, error: EdgetainerError) -> None:
+    def _over(self, link: Link, error: EdgetainerError) -> None:
+        self._link = None
+        log.info("disconnected: {why}", why=error.detail)
+        self._mind_rivals(link, error)
+        _guard(self._on_disconnected, error)
+
+    def _mind_rivals(self, link: Link, error: EdgetainerError) -> None:
         if error.code != "session_replaced":
             self._rivals = 0
             return

@@ -92,6 +92,7 @@ class Link:
     def close(self, error: EdgetainerError) -> None:
         """End the session and its connection, telling the server why."""
         if self._closed is None:
+            self._closed = error
             self._connection.close(close_code(error), error.code)
             self._end(error)
 
@@ -167,13 +168,10 @@ class Link:
 
     def _ended(self, reason: object) -> None:
         if self._closed is None:
-            error = explain(reason.value if isinstance(reason, Failure) else None)
             # The session may end before its connection; it is of no use then.
-            self._connection.close(close_code(error), error.code)
-            self._end(error)
+            self.close(explain(reason.value if isinstance(reason, Failure) else None))
 
     def _end(self, error: EdgetainerError) -> None:
-        self._closed = error
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -102,12 +102,15 @@ class Session:
     def close(self, error: EdgetainerError) -> None:
         """End the session and its connection, telling the device why."""
         if self.closed is None:
+            # First, since closing the connection tells us of it at once.
+            self.closed = error
             self.connection.close(close_code(error), error.code)
             self._end(error)
 
     def discard(self, error: EdgetainerError) -> None:
         """End a session that was never admitted; its connection stays for the refusal."""
         if self.closed is None:
+            self.closed = error
             self._end(error)
 
     def notify_close(self) -> Deferred[EdgetainerError]:
@@ -180,11 +183,9 @@ class Session:
         if isinstance(value, ConnectionClosed | SessionClosed):
             error = error_from_close(value.code)
         # The one may outlive the other; neither is of use alone.
-        self.connection.close(close_code(error), error.code)
-        self._end(error)
+        self.close(error)
 
     def _end(self, error: EdgetainerError) -> None:
-        self.closed = error
         waiters, self._close_waiters = self._close_waiters, []
         for waiter in waiters:
             waiter.callback(error)

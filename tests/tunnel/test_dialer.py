@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import globalLogPublisher
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from edgetainer.errors import EdgetainerError
+from tests.authority import Authority
+from tests.network import SERVER
+from tests.world import World
+
+
+def test_connects_and_hears_the_servers_hello() -> None:
+    world = World()
+    device = world.online()
+    [said] = device.told("connected")
+    assert said == {"revision": 7, "heartbeat_s": 60, "keepalive_s": 10, "v": 1}
+    assert world.changes == [("dev-1", True)]
+    assert world.switchboard.session("dev-1").hello == {"agent_version": "1.0", "v": 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_connects_over_a_bad_link(seed: int) -> None:
+    world = World(seed=seed, loss=0.15, delay=0.15, jitter=0.1)
+    world.online()
+
+
+def test_a_revoked_certificate_is_called_by_its_name_and_never_spins() -> None:
+    world = World()
+    world.revoked.add("dev-1")
+    device = world.device()
+    world.pass_time(600)
+    assert set(device.told("failed")) == {"certificate_refused"}
+    assert device.told("connected") == []
+    # Waits drawn from 0..60 s: some twenty attempts in ten minutes.
+    assert 10 <= len(device.attempts) <= 45
+    world.revoked.clear()
+    world.until(lambda: device.connected, 61)
+
+
+@pytest.mark.parametrize("spoil", ["other authority", "expired", "server usage"])
+def test_no_other_certificate_gets_in(spoil: str) -> None:
+    world = World()
+    authority = world.network.authority
+    leaf = {
+        "other authority": lambda: Authority().client("dev-1"),
+        "expired": lambda: authority.client("dev-1", expired=True),
+        "server usage": lambda: authority.client("dev-1", server_usage=True),
+    }[spoil]()
+    device = world.device(leaf=leaf)
+    world.until(lambda: bool(device.log))
+    assert device.told("failed") == ["certificate_refused"]
+    assert world.switchboard.online() == frozenset()
+
+
+def test_revoking_a_live_session_closes_it_and_says_why() -> None:
+    world = World()
+    device = world.online()
+    world.revoked.add("dev-1")
+    revoked_at = world.now
+    world.switchboard.disconnect("dev-1", EdgetainerError("certificate_refused", "Revoked."))
+    world.until(lambda: not device.connected)
+    assert world.now - revoked_at < 1.0
+    assert device.told("disconnected") == ["certificate_refused"]
+    assert world.changes[-1] == ("dev-1", False)
+    world.until(lambda: bool(device.told("failed")))
+    assert device.told("failed") == ["certificate_refused"]
+
+
+def test_a_server_of_another_authority_is_not_trusted() -> None:
+    world = World()
+    foreign = Authority().server("server.test")
+    world.server.set_tls(
+        type(world.network.server_tls())(foreign.certificate_pem, foreign.key_pem, world.verify)
+    )
+    device = world.device()
+    world.until(lambda: bool(device.log))
+    assert device.told("failed") == ["unavailable"]
+
+
+def test_the_handshake_alone_does_not_reset_the_backoff() -> None:
+    world = World()
+    world.refuse = EdgetainerError("unavailable", "Come back later.")
+    device = world.device(seed=5)
+    world.pass_time(600)
+    assert set(device.told("failed")) == {"unavailable"}
+    assert len(device.attempts) <= 45
+    gaps = [b - a for (a, _), (b, _) in zip(device.attempts, device.attempts[1:], strict=False)]
+    assert max(gaps[:2]) < 5
+    assert max(gaps) > 20
+
+
+def test_a_server_that_fails_refuses_and_keeps_its_reasons_to_itself() -> None:
+    world, events = World(), []
+    world.refuse = ZeroDivisionError("secret")
+    globalLogPublisher.addObserver(events.append)
+    try:
+        device = world.device()
+        world.until(lambda: bool(device.log))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert device.told("failed") == ["internal"]
+    assert any("log_failure" in event for event in events)
+
+
+def test_acceptance_resets_the_backoff() -> None:
+    world = World()
+    world.network.up = False
+    device = world.device(seed=2)
+    world.pass_time(300)
+    assert device.told("failed")
+    world.network.up = True
+    world.until(lambda: device.connected, 80)
+    world.switchboard.disconnect("dev-1", EdgetainerError("session_closed"))
+    world.until(lambda: not device.connected)
+    gone_at = world.now
+    world.until(lambda: device.connected)
+    # The bound is a second again; the rest is the handshake.
+    assert world.now - gone_at < 1.2
+
+
+def test_a_server_that_is_silent_is_given_up_and_dialled_anew() -> None:
+    world = World()
+    device = world.online()
+    world.pass_time(60)
+    assert device.told("disconnected") == []
+    world.network.up = False
+    lost_at = world.now
+    world.until(lambda: not device.connected, 60)
+    assert 10 <= world.now - lost_at <= 20.5
+    assert device.told("disconnected") == ["session_closed"]
+    world.pass_time(60)
+    world.network.up = True
+    world.until(lambda: device.connected, 80)
+
+
+def test_a_short_outage_keeps_the_session() -> None:
+    world = World()
+    device = world.online()
+    session = world.switchboard.session("dev-1")
+    world.pass_time(30)
+    world.network.up = False
+    world.pass_time(3)
+    world.network.up = True
+    world.pass_time(60)
+    assert world.switchboard.session("dev-1") is session
+    assert device.told("disconnected") == []
+
+
+def test_names_are_resolved_at_each_attempt_and_addresses_tried_in_turn() -> None:
+    world = World()
+    device = world.device(
+        addresses=[("nowhere.example", 8444), ("server.example", 8444), ("192.0.2.9", 8444)]
+    )
+    world.pass_time(40)
+    assert {host for _, host in device.attempts} == {"192.0.2.9"}
+    assert set(device.told("failed")) == {"unavailable"}
+    world.names["server.example"] = ["192.0.2.77", SERVER[0]]
+    world.until(lambda: device.connected, 120)
+    assert [host for _, host in device.attempts[-2:]] == ["192.0.2.77", SERVER[0]]
+
+
+def test_rivals_with_one_identity_wait_longer_and_longer() -> None:
+    world = World()
+    leaf = world.network.authority.client("dev-1")
+    one = world.online(leaf=leaf, seed=1)
+    two = world.device(leaf=leaf, seed=2)
+    world.pass_time(600)
+    codes = one.told("disconnected") + two.told("disconnected")
+    assert set(codes) == {"session_replaced"}
+    # Without the growing wait they would swap some hundreds of times.
+    assert 3 <= len(codes) <= 60
+
+
+def test_a_renewed_certificate_is_used_for_the_next_attempt() -> None:
+    world = World()
+    device = world.online()
+    device.leaf = world.network.authority.client("dev-2")
+    world.switchboard.disconnect("dev-1", EdgetainerError("session_closed"))
+    world.until(lambda: world.switchboard.online() == {"dev-2"})
+
+
+def test_stopping_says_goodbye_and_dials_no_more() -> None:
+    world = World()
+    device = world.online()
+    world.run(device.dialer.stop())
+    world.until(lambda: not world.switchboard.online())
+    assert world.changes == [("dev-1", True), ("dev-1", False)]
+    assert device.told("disconnected") == ["session_closed"]
+    world.pass_time(120)
+    assert len(device.attempts) == 1
+    device.dialer.start()
+    world.until(lambda: device.connected)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 5.0])
+def test_stopping_at_any_moment_of_dialling(moment: float) -> None:
+    world = World()
+    world.network.up = moment < 1
+    device = world.device()
+    world.pass_time(moment)
+    world.run(device.dialer.stop())
+    attempts = len(device.attempts)
+    world.pass_time(120)
+    assert len(device.attempts) == attempts
+    assert world.switchboard.online() == frozenset()
+
+
+def test_a_listener_that_fails_does_not_end_the_dialling() -> None:
+    world, events = World(), []
+
+    def fails(_: object) -> None:
+        raise ZeroDivisionError
+
+    globalLogPublisher.addObserver(events.append)
+    try:
+        device = world.device()
+        device.dialer._on_connected = fails
+        device.dialer._on_doorbell = fails
+        world.until(lambda: device.connected)
+        world.switchboard.ring("dev-1", 9)
+        world.pass_time(5)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert device.connected
+    assert sum("log_failure" in event for event in events) == 2
+
+
+class Api(Resource):
+    """Answers with what it saw of the request."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> Any:
+        if request.path == b"/slow":
+            return NOT_DONE_YET
+        request.setResponseCode(201)
+        request.setHeader(b"etag", b'"7"')
+        saw = {
+            "method": request.method.decode(),
+            "body": request.content.read().decode(),
+            "type": request.getHeader("content-type"),
+            "device": request.channel.connection.identity.device_id,
+        }
+        return json.dumps(saw).encode()
+
+
+def test_requests_travel_on_the_tunnel_with_the_devices_identity() -> None:
+    world = World(site=Site(Api()))
+    device = world.online()
+    response = world.run(
+        device.dialer.request("POST", "/api/agent/heartbeat", json={"metrics": {"cpu": 1}})
+    )
+    assert response.status == 201
+    assert response.header(b"etag") == b'"7"'
+    assert json.loads(response.body) == {
+        "method": "POST",
+        "body": '{"metrics":{"cpu":1}}',
+        "type": "application/json",
+        "device": "dev-1",
+    }
+
+
+def failure_of(waiting: Deferred[Any], world: World, timeout: float = 90.0) -> str:
+    with pytest.raises(EdgetainerError) as caught:
+        world.run(waiting, timeout)
+    return caught.value.code
+
+
+def test_requests_fail_clearly_without_an_answer() -> None:
+    world = World(site=Site(Api()))
+    device = world.device()
+    assert failure_of(device.dialer.request("GET", "/"), world) == "unavailable"
+    world.until(lambda: device.connected)
+    assert failure_of(device.dialer.request("GET", "/slow", timeout=5), world, 6) == "unavailable"
+    waiting = device.dialer.request("GET", "/slow")
+    world.switchboard.disconnect("dev-1", EdgetainerError("session_closed"))
+    assert failure_of(waiting, world) == "unavailable"
+    world.until(lambda: device.connected)
+    cancelled = device.dialer.request("GET", "/slow")
+    cancelled.cancel()
+    codes: list[Any] = []
+    cancelled.addErrback(lambda failure: codes.append(failure.type))
+    assert codes in ([EdgetainerError], [CancelledError])
