@@ -1,15 +1,13 @@
 """A program in a container, through Docker's exec.
 
-The engine's socket is joined to the reactor directly: the request below turns
-an HTTP connection into a raw one (Docker Engine API, "ContainerExec", "ExecStart"
-with `Upgrade: tcp`). The docker package's own socket was not used because it
-may have read the program's first bytes into a buffer that it does not give away.
+The docker package makes the exec, resizes it and tells its end; its streams come
+over a connection of their own (`exec_connection`). What the engine has no call
+for, ending a program, is done to its processes, which the agent's host sees.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -20,13 +18,13 @@ import psutil
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.exec_connection import Demultiplexer, ExecConnection
 from edgetainer_agent.process import signal_number
 from edgetainer_agent.program import ProgramListener
 
@@ -34,8 +32,6 @@ log = Logger()
 
 #: The best shell a container has, as a login shell where it is bash.
 SHELL = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l || exec sh")
-#: Response head of the engine, bytes; it is a few lines.
-MAX_HEAD_BYTES = 16 * 1024
 #: Seconds for the engine to start a program.
 START_TIMEOUT_S = 10.0
 #: Seconds between looks for the exit code, and how many.
@@ -75,7 +71,7 @@ async def run_in_container(
     program = ContainerProgram(
         reactor=reactor, docker=docker, exec_id=created["Id"], tty=terminal is not None
     )
-    connection = _ExecConnection(created["Id"], program)
+    connection = ExecConnection(created["Id"], tty=terminal is not None, owner=program)
     endpoint = UNIXClientEndpoint(reactor, str(docker.socket), timeout=START_TIMEOUT_S)
     try:
         await connectProtocol(endpoint, connection)
@@ -103,7 +99,7 @@ class ContainerProgram:
         self._id = exec_id
         self._tty = tty
         self._demultiplexer = None if tty else Demultiplexer(self._piece)
-        self._connection: _ExecConnection | None = None
+        self._connection: ExecConnection | None = None
         self._listener: ProgramListener | None = None
         self._early = b""
         self._disconnected = False
@@ -111,7 +107,7 @@ class ContainerProgram:
         self._timed_out = False
         self._timers: list[IDelayedCall] = []
 
-    def attach(self, connection: _ExecConnection, timeout_s: float | None) -> None:
+    def attach(self, connection: ExecConnection, timeout_s: float | None) -> None:
         """The raw connection is there; keep quiet until `start`."""
         self._connection = connection
         connection.transport.pauseProducing()
@@ -260,95 +256,6 @@ class ContainerProgram:
             if timer.active():
                 timer.cancel()
         self._timers.clear()
-
-
-class Demultiplexer:
-    """Cuts Docker's stream of a program without a terminal into its outputs.
-
-    Each piece has a head: the stream (1 stdout, 2 stderr), three zeros and a
-    length (u32, big-endian). Pieces are handed on as they come, not collected.
-
-    :param deliver: gets the stream's number and bytes.
-    """
-
-    def __init__(self, deliver: Callable[[int, bytes], None]) -> None:
-        self._deliver = deliver
-        self._head = b""
-        self._stream = 0
-        self._left = 0
-
-    def push(self, data: bytes) -> None:
-        """Take bytes as they came."""
-        while data:
-            if self._left:
-                piece, data = data[: self._left], data[self._left :]
-                self._left -= len(piece)
-                self._deliver(self._stream, piece)
-                continue
-            missing = 8 - len(self._head)
-            self._head, data = self._head + data[:missing], data[missing:]
-            if len(self._head) == 8:
-                self._stream = self._head[0]
-                self._left = int.from_bytes(self._head[4:], "big")
-                self._head = b""
-
-
-class _ExecConnection(Protocol):
-    """Starts an exec on a connection of its own, which then is its streams."""
-
-    transport: Any
-
-    def __init__(self, exec_id: str, program: ContainerProgram) -> None:
-        self._id = exec_id
-        self._program = program
-        self._head: bytes | None = b""
-        self.started: Deferred[None] = Deferred()
-
-    def connectionMade(self) -> None:
-        body = json.dumps({"Detach": False, "Tty": self._program._tty}).encode()
-        self.transport.write(
-            b"POST /exec/%s/start HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\n"
-            b"Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (self._id.encode("ascii"), len(body), body)
-        )
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._head is None:
-            self._program.received(data)
-            return
-        self._head += data
-        head, end, rest = self._head.partition(b"\r\n\r\n")
-        if not end:
-            if len(self._head) > MAX_HEAD_BYTES:
-                self._fail("its answer is not HTTP")
-            return
-        status = head.split(b"\r\n", 1)[0].split(b" ")
-        if len(status) < 2 or status[1] not in (b"101", b"200"):
-            self._fail(rest.decode("utf-8", "replace")[:500] or "it refused")
-            return
-        self._head = None
-        if rest:
-            self._program.received(rest)
-        self.transport.pauseProducing()
-        self.started.callback(None)
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        if self._head is None:
-            self._program.disconnected()
-        elif not self.started.called:
-            self._fail("it closed the connection")
-
-    def drop(self) -> None:
-        """Leave at once."""
-        if self.transport is not None:
-            self.transport.abortConnection()
-
-    def _fail(self, why: str) -> None:
-        if not self.started.called:
-            self.started.errback(
-                EdgetainerError("command_failed", f"The engine did not start the program: {why}")
-            )
-        self.drop()
 
 
 def _signal_tree(inspected: dict[str, Any], number: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -60,6 +61,8 @@ class Program(Protocol):
 class ProgramChannel(FrameProtocol):
     """Joins a program to its channel; the end of either is the end of both."""
 
+    transport: Any
+
     def __init__(self, program: Program) -> None:
         super().__init__()
         self._program = program
@@ -95,7 +98,7 @@ class ProgramChannel(FrameProtocol):
         self.send(Exit(code=code, signal=signal))
         self.transport.loseConnection()
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         self._over = True
         self._program.hang_up()

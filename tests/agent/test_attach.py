@@ -9,7 +9,7 @@ from twisted.internet import reactor
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.messages import FrameType, Resize, Signal
-from edgetainer_agent.attach import SHELL, Demultiplexer, run_in_container
+from edgetainer_agent.attach import SHELL, run_in_container
 from edgetainer_agent.docker import Container, Docker
 from edgetainer_agent.program import ProgramChannel
 from tests.agent.channels import Channel
@@ -169,22 +169,3 @@ async def test_no_engine_is_a_clear_error(tmp_path: Path, container: Container) 
         assert caught.value.code == "docker_unavailable"
     finally:
         docker.stop()
-
-
-def test_the_demultiplexer_takes_any_cut() -> None:
-    wire = (
-        b"\1\0\0\0\0\0\0\5hello"
-        + b"\2\0\0\0\0\0\0\3err"
-        + b"\1\0\0\0\0\0\0\0"
-        + b"\1\0\0\0\0\0\0\1!"
-    )
-    for size in range(1, len(wire) + 1):
-        outputs = {1: b"", 2: b""}
-
-        def deliver(stream: int, data: bytes, outputs: dict[int, bytes] = outputs) -> None:
-            outputs[stream] += data
-
-        demultiplexer = Demultiplexer(deliver)
-        for start in range(0, len(wire), size):
-            demultiplexer.push(wire[start : start + size])
-        assert outputs == {1: b"hello!", 2: b"err"}

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+
+from edgetainer.errors import EdgetainerError
+from edgetainer_agent.deploy import compose as module
+from edgetainer_agent.deploy.compose import Compose, Run, candidates
+from edgetainer_agent.deploy.store import DeployStore, Stack
+from tests.docker import SOCKET
+
+
+def script(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text)
+    file.chmod(0o755)
+    return file
+
+
+def release(folder: Path, compose: str, **environment: str) -> Any:
+    store = DeployStore(folder)
+    store.open()
+    document = {"deployment_id": "d", "name": "shop", "version": "1", "compose": compose}
+    return store.write_release(Stack.parse({**document, "env": environment}, "stack"))
+
+
+@pytest_twisted.ensureDeferred
+async def test_validates_and_keeps_the_last_words(tmp_path: Path) -> None:
+    compose = Compose(reactor=reactor, socket=SOCKET)
+    good = release(tmp_path, "services: {web: {image: 'x:${TAG}'}}", TAG="1")
+    assert (await compose.validate("et-test", good)).succeeded
+    bad = release(tmp_path, "services: {web: {image: x, depends_on: [none]}}")
+    finished = await compose.validate("et-test", bad)
+    assert not finished.succeeded
+    assert "none" in finished.last_lines
+
+
+def test_scripts_are_passed_over(tmp_path: Path, monkeypatch: Any) -> None:
+    wrapper = script(tmp_path, "docker-compose", "#!/bin/sh\nexit 0\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert (str(wrapper),) not in candidates()
+    binary = tmp_path / "docker"
+    binary.symlink_to("/bin/true")
+    assert candidates()[0] == (str(binary), "compose")
+
+
+@pytest_twisted.ensureDeferred
+async def test_none_installed_is_a_clear_error(tmp_path: Path, monkeypatch: Any) -> None:
+    # A docker without the plugin answers 0 to some questions and 1 to others.
+    old = script(tmp_path, "docker", "#!/bin/sh\necho 'unknown command: compose' >&2; exit 1\n")
+    ancient = script(tmp_path, "ancient", "#!/bin/sh\necho 1.29.2\n")
+    monkeypatch.setattr(
+        module, "candidates", lambda: [(str(old), "compose"), (str(ancient),), ("/no/such",)]
+    )
+    compose = Compose(reactor=reactor, socket=SOCKET)
+    with pytest.raises(EdgetainerError) as caught:
+        await compose.validate("et-test", release(tmp_path, "services: {}"))
+    assert caught.value.code == "docker_unavailable"
+    assert "Compose" in caught.value.detail
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_is_bounded_in_time_and_memory() -> None:
+    endless = ["/bin/sh", "-c", "echo first; yes line | head -c 3000000; sleep 60 & sleep 60"]
+    started = reactor.seconds()  # type: ignore[attr-defined]
+    finished = await Run(reactor, endless, {"PATH": "/usr/bin:/bin"}, 0.5).finished
+    assert not finished.succeeded
+    assert "stopped after 0.5 s" in finished.last_lines
+    assert "first" not in finished.last_lines
+    assert len(finished.last_lines) < 20_000
+    assert reactor.seconds() - started < 5  # type: ignore[attr-defined]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_can_be_cancelled() -> None:
+    run = Run(reactor, ["sleep", "60"], {"PATH": "/usr/bin:/bin"}, 60)
+    run.finished.cancel()
+    with pytest.raises(CancelledError):
+        await run.finished
