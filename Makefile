@@ -14,7 +14,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashe
 SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 	$(shell find edgetainer agent twisted -type f -not -name '*.pyc' -not -name dropin.cache 2>/dev/null)
 
-.PHONY: help run test lint format types web pins screenshot clean
+.PHONY: help run test lint format types web wheel certs pins screenshot clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,15 @@ types: .tools/installed ## check types
 
 web: .venv/installed ## build the web UI unless web/dist is current
 	@.venv/bin/python web/build.py
+
+wheel: .venv/installed web ## build the wheel with the web UI in it, into dist/
+	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --wheel-dir dist .
+	@rm -rf build edgetainer.egg-info
+	@ls dist/*.whl
+
+certs: .venv/installed ## make certificates for trying things out by hand, into certs/dev
+	@.venv/bin/python certs/generate.py certs/dev
 
 pins: .tools/installed ## write requirements/*.txt again (UPGRADE=--upgrade for new versions)
 	requirements/compile.sh
