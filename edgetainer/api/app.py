@@ -14,9 +14,23 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from edgetainer.api import health
+from edgetainer.api import (
+    agent,
+    commands,
+    containers,
+    deployments,
+    exposed_services,
+    health,
+    software,
+)
 from edgetainer.api.route import Authenticate, Routes
 from edgetainer.api.site import Gate, make_site
+from edgetainer.services.agents import Agents
+from edgetainer.services.commands import Commands
+from edgetainer.services.containers import Containers
+from edgetainer.services.deployments import Deployments
+from edgetainer.services.exposures import Exposures
+from edgetainer.services.software import Catalogue
 from edgetainer.storage.database import Database
 
 __all__ = ["Services", "make_console_site", "make_routes", "make_tunnel_site"]
@@ -28,12 +42,24 @@ class Services:
 
     authenticate: Authenticate
     database: Database
+    agents: Agents
+    catalogue: Catalogue
+    commands: Commands
+    containers: Containers
+    deployments: Deployments
+    exposures: Exposures
 
 
 def make_routes(services: Services) -> Routes:
     """Every route of the API."""
     routes = Routes(authenticate=services.authenticate)
     health.add_routes(routes, database=services.database)
+    software.add_routes(routes, catalogue=services.catalogue, deployments=services.deployments)
+    deployments.add_routes(routes, deployments=services.deployments)
+    exposed_services.add_routes(routes, exposures=services.exposures)
+    commands.add_routes(routes, commands=services.commands)
+    containers.add_routes(routes, containers=services.containers)
+    agent.add_routes(routes, agents=services.agents)
     return routes
 
 

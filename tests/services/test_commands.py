@@ -3,61 +3,18 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.services import commands as module
 from edgetainer.services.commands import GRACE_S, MAX_KEPT, MAX_RECEIVED, Commands
 from edgetainer.storage import audit
-from edgetainer.tunnel.messages import (
-    ExecTarget,
-    Exit,
-    FrameDecoder,
-    FrameType,
-    Signal,
-    encode_frame,
-)
+from edgetainer.tunnel.messages import ExecTarget, FrameType, Signal
 from tests.databases import result
+from tests.services.channels import Channels
 from tests.services.world import refusal
-
-
-@implementer(IStreamClientEndpoint)
-class Channels:
-    """Channels that end in the test's hands instead of on a device."""
-
-    def __init__(self) -> None:
-        self.target = None
-        self.refusal: EdgetainerError | None = None
-        self.transport = StringTransport()
-        self.transport.abortConnection = self.transport.loseConnection
-        self.protocol = None
-
-    def endpoint(self, device_id, target):
-        self.device_id, self.target = device_id, target
-        return self
-
-    def connect(self, factory):
-        if self.refusal is not None:
-            return fail(self.refusal)
-        self.protocol = factory.buildProtocol(None)
-        self.protocol.makeConnection(self.transport)
-        return succeed(self.protocol)
-
-    def say(self, type_, payload=b""):
-        self.protocol.dataReceived(encode_frame(type_, payload))
-
-    def exit(self, code=0, signal=None):
-        self.protocol.dataReceived(Exit(code, signal).encode())
-
-    def heard(self):
-        decoder = FrameDecoder()
-        decoder.push(self.transport.value())
-        return list(iter(decoder.pull, None))
 
 
 class Setting:

@@ -1,0 +1,26 @@
+"""Deployments as such, and as one device sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgetainer.api.route import Call, Routes
+from edgetainer.services.deployments import Deployments, device_document, document
+
+
+def add_routes(routes: Routes, *, deployments: Deployments) -> None:
+    """Add the routes of deployments; deploying itself is below `/api/software`."""
+
+    @routes.get("/api/deployments/<uuid:deployment_id>", "deployments.read")
+    async def get_deployment(call: Call, deployment_id: str) -> dict[str, Any]:
+        return document(await deployments.get(call.user, deployment_id))
+
+    @routes.delete("/api/deployments/<uuid:deployment_id>", "deployments.write")
+    async def delete_deployment(call: Call, deployment_id: str) -> None:
+        await deployments.remove(call.user, deployment_id)
+
+    @routes.get("/api/devices/<uuid:device_id>/deployments", "deployments.read")
+    async def list_device_deployments(call: Call, device_id: str) -> dict[str, Any]:
+        found = await deployments.of_device(call.user, device_id)
+        items = [device_document(seen) for seen in found]
+        return {"items": items, "next": None, "total": len(items)}
