@@ -21,7 +21,10 @@ from edgetainer.api import (
     deployments,
     exposed_services,
     health,
+    hub,
     software,
+    terminals,
+    visits,
 )
 from edgetainer.api.route import Authenticate, Routes
 from edgetainer.api.site import Gate, make_site
@@ -30,7 +33,10 @@ from edgetainer.services.commands import Commands
 from edgetainer.services.containers import Containers
 from edgetainer.services.deployments import Deployments
 from edgetainer.services.exposures import Exposures
+from edgetainer.services.hub import HubTickets
 from edgetainer.services.software import Catalogue
+from edgetainer.services.terminals import Terminals
+from edgetainer.services.visits import Visits
 from edgetainer.storage.database import Database
 
 __all__ = ["Services", "make_console_site", "make_routes", "make_tunnel_site"]
@@ -48,6 +54,9 @@ class Services:
     containers: Containers
     deployments: Deployments
     exposures: Exposures
+    hub: HubTickets
+    terminals: Terminals
+    visits: Visits
 
 
 def make_routes(services: Services) -> Routes:
@@ -60,6 +69,9 @@ def make_routes(services: Services) -> Routes:
     commands.add_routes(routes, commands=services.commands)
     containers.add_routes(routes, containers=services.containers)
     agent.add_routes(routes, agents=services.agents)
+    hub.add_routes(routes, hub=services.hub)
+    terminals.add_routes(routes, terminals=services.terminals)
+    visits.add_routes(routes, visits=services.visits)
     return routes
 
 

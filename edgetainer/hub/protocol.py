@@ -35,8 +35,8 @@ from edgetainer.services.hub import HubTickets
 
 #: Seconds for the first message.
 TICKET_WAIT_S = 5.0
-#: Seconds between looks at who is connected.
-RECHECK_S = 10.0
+#: Seconds between looks at who is connected; they are answered from memory.
+RECHECK_S = 2.0
 #: Bytes. A paste of a large file fits; a frame stays small enough to interleave.
 MESSAGE_BYTES = 1024 * 1024
 FRAME_BYTES = 256 * 1024

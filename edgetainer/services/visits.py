@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,10 +33,6 @@ from edgetainer.services.tickets import Tickets
 TICKET_S = 60.0
 #: Seconds that a pass is good for: a working day.
 PASS_S = 8 * 3600
-#: Seconds that "still signed in" is believed without looking.
-BELIEVED_S = 60.0
-#: People whose standing is remembered, about 300 bytes each.
-MOST_REMEMBERED = 10_000
 #: Characters of an address handed over; as much as a request line may have.
 URL_LIMIT = 8192
 #: Where the gateway accepts tickets; devices never see paths under its parent.
@@ -61,8 +56,8 @@ class _Ticket:
 class Visits:
     """Hands people over to exposed services, and knows them there.
 
-    :param standing: the principal as it stands now; raises EdgetainerError when
-        it is signed out or disabled.
+    :param standing: the principal as it stands now, asked at every request and so
+        answered from memory; raises EdgetainerError when it is signed out.
     :param key: 32 secret bytes that authenticate passes.
     :param public_port: the HTTPS port in addresses.
     """
@@ -82,7 +77,6 @@ class Visits:
         self._public_port = public_port
         self._clock = clock
         self._tickets: Tickets[_Ticket] = Tickets(clock=clock, lifetime_s=TICKET_S)
-        self._believed: OrderedDict[Principal, tuple[float, Principal]] = OrderedDict()
 
     # The console's part.
 
@@ -123,7 +117,7 @@ class Visits:
         matches = [hmac.compare_digest(fingerprint(state), found.state) for state in states]
         if found.host != host or not any(matches):
             raise EdgetainerError("ticket_invalid", "The ticket is for another browser or host.")
-        demand(await self._stands(found.principal), "exposures.visit")
+        demand(await self._standing(found.principal), "exposures.visit")
         return self._seal(
             {
                 "host": host,
@@ -151,7 +145,7 @@ class Visits:
                 session_id=claims["session"],
             )
             try:
-                principal = await self._stands(holder)
+                principal = await self._standing(holder)
             except EdgetainerError as error:
                 if error.status == 401:
                     continue
@@ -178,18 +172,6 @@ class Visits:
         if not (plain and ours and parts.hostname):
             raise EdgetainerError("invalid_field", "This is no address of a device.", field="to")
         return parts.hostname, quote(parts.path or "/", safe="/%:@!$&'()*+,;=~"), parts.query
-
-    async def _stands(self, principal: Principal) -> Principal:
-        now = self._clock.seconds()
-        looked, current = self._believed.get(principal, (float("-inf"), principal))
-        if now - looked < BELIEVED_S:
-            return current
-        self._believed.pop(principal, None)
-        current = await self._standing(principal)
-        self._believed[principal] = (now, current)
-        while len(self._believed) > MOST_REMEMBERED:
-            self._believed.popitem(last=False)
-        return current
 
     def _seal(self, claims: dict[str, Any]) -> str:
         body = _encode(json.dumps(claims, separators=(",", ":")).encode("utf-8"))
