@@ -245,7 +245,9 @@ class Deployments:
     def _announce(self, raised: dict[str, int]) -> None:
         for device_id, revision in raised.items():
             self._bell.ring(device_id, revision)
-            self._events.publish(f"device:{device_id}", "device.assigned", {"revision": revision})
+            self._events.publish(
+                f"device:{device_id}", "deployment.assigned", {"revision": revision}
+            )
 
 
 def seen_by(connection: Connection, device_id: str) -> list[DeviceDeployment]:

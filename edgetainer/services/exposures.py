@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,21 +15,16 @@ from edgetainer.domain import naming
 from edgetainer.domain.access import Principal, demand
 from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
+from edgetainer.services.addresses import Addresses, Route
 from edgetainer.services.deployments import Bell
 from edgetainer.storage import audit, revisions
 from edgetainer.storage import exposed_services as stored
 from edgetainer.storage.database import Database, violated
-from edgetainer.storage.exposed_services import Addressed, ExposedService
+from edgetainer.storage.exposed_services import ExposedService
 from edgetainer.tunnel.messages import TcpTarget
 
 # Services of one device: their doors travel to it whole, at every change.
 MAX_SERVICES = 64
-# Subdomains remembered, about 1 KiB each. Unknown ones count too, so that
-# strangers who try names do not reach the database each time.
-MAX_REMEMBERED = 4096
-# The service that answers at the device's bare subdomain, where one has this
-# name; else it is the oldest enabled one.
-DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -39,17 +33,6 @@ class Exposed:
 
     service: ExposedService
     url: str | None
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where an outside host name leads."""
-
-    device_id: str
-    service_id: str
-    service_name: str
-    target: TcpTarget
-    auth_required: bool
 
 
 class Exposures:
@@ -75,10 +58,7 @@ class Exposures:
         self._now = now
         self._apps_domain = apps_domain
         self._public_port = public_port
-        self._remembered: OrderedDict[str, Addressed | None] = OrderedDict()
-        self._generation = 0
-
-    # ---- where a host name leads -------------------------------------------
+        self._addresses = Addresses(database=database, events=events, apps_domain=apps_domain)
 
     async def resolve(self, host: str) -> Route:
         """The service behind an outside host name (without a port).
@@ -86,41 +66,7 @@ class Exposures:
         :raises EdgetainerError: `host_unknown`, no device has this address;
             `service_not_exposed`, the device has no such enabled service.
         """
-        name = naming.parse_app_host(host, apps_domain=self._apps_domain)
-        device = await self._addressed(name.subdomain) if name else None
-        if name is None or device is None or not device.subdomain_enabled:
-            raise EdgetainerError("host_unknown", f"No device has the address {host[:253]}.")
-        service = _choose(device.services, name.service)
-        if service is None:
-            what = f"service {name.service}" if name.service else "service"
-            raise EdgetainerError("service_not_exposed", f"The device exposes no {what} here.")
-        return Route(
-            device_id=device.device_id,
-            service_id=service.id,
-            service_name=service.name,
-            target=TcpTarget(service=service.container_name, port=service.internal_port),
-            auth_required=service.auth_required,
-        )
-
-    def forget(self) -> None:
-        """Ask the database again from now on: an address, or what is behind it, changed."""
-        self._generation += 1
-        self._remembered.clear()
-
-    async def _addressed(self, subdomain: str) -> Addressed | None:
-        if subdomain in self._remembered:
-            self._remembered.move_to_end(subdomain)
-            return self._remembered[subdomain]
-        generation = self._generation
-        found = await self._database.read(lambda c: stored.addressed(c, subdomain))
-        # What was read while something changed may be from before the change.
-        if generation == self._generation:
-            self._remembered[subdomain] = found
-            if len(self._remembered) > MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
-        return found
-
-    # ---- what people do ----------------------------------------------------
+        return await self._addresses.resolve(host)
 
     async def list(self, principal: Principal, device_id: str) -> list[Exposed]:
         """A device's exposed services, the oldest first.
@@ -282,10 +228,12 @@ class Exposures:
             ) from error
         finally:
             # Also when the commit's answer was lost: forgetting is always safe.
-            self.forget()
+            self._addresses.forget()
         for device_id_, revision in raised.items():
             self._bell.ring(device_id_, revision)
-        self._events.publish(f"device:{device_id}", "exposures.updated", {"device_id": device_id})
+        self._events.publish(
+            f"device:{device_id}", "exposed_services.updated", {"device_id": device_id}
+        )
         return exposed
 
     def _exposed(self, service: ExposedService, device: stored.Address | None) -> Exposed:
@@ -314,13 +262,6 @@ def _check(principal: Principal, before: ExposedService | None, after: ExposedSe
     # again, or leading it elsewhere.
     if after.enabled and not after.auth_required and after != before:
         demand(principal, "exposures.unprotect")
-
-
-def _choose(services: tuple[ExposedService, ...], name: str | None) -> ExposedService | None:
-    named = next((s for s in services if s.name == (name or DEFAULT)), None)
-    if named is None and name is None:
-        return services[0] if services else None
-    return named
 
 
 def _no_device(id: str) -> EdgetainerError:  # noqa: A002

@@ -100,6 +100,12 @@ class World:
     def upload(self, text: str = PAGE, name: str = "Page", version: str | None = None):
         return now(self.catalogue.upload(self.admin, name=name, text=text, version=version))
 
+    def expose(self, device_id: str, name: str = "web", port: int = 80, who=None, **more: Any):
+        """Expose a port of the container "page"."""
+        values = {"container_name": "page", **more}
+        create = self.exposures.create
+        return now(create(who or self.operator, device_id, name=name, internal_port=port, **values))
+
 
 def identity(device_id: str) -> DeviceIdentity:
     return DeviceIdentity(device_id, "ff" * 32)
