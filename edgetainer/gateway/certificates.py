@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import Certificate, CertificateOptions, KeyPair, TLSVersion
+from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
-
-_END = b"-----END CERTIFICATE-----"
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -39,22 +42,26 @@ class ServerCertificate:
 
 
 def _context(chain: bytes, private_key: bytes) -> SSL.Context:
-    blocks = [block + _END + b"\n" for block in chain.split(_END)[:-1]]
     try:
-        certificates = [Certificate.loadPEM(block).original for block in blocks]
-        key = KeyPair.load(private_key, SSL.FILETYPE_PEM).original
+        certificates = load_pem_x509_certificates(chain)
+        key = load_pem_private_key(private_key, password=None)
         options = CertificateOptions(
             privateKey=key,
             certificate=certificates[0],
             extraCertChain=certificates[1:],
             insecurelyLowerMinimumTo=TLSVersion.TLSv1_2,
-            acceptableProtocols=[b"http/1.1"],
         )
         context = options.getContext()
         context.check_privatekey()
-    except (SSL.Error, IndexError, ValueError) as error:
+    except (SSL.Error, TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise EdgetainerError(
             "config_invalid", "The TLS certificate and its private key do not fit together."
         ) from error
     context.set_options(SSL.OP_NO_TICKET)
+    context.set_alpn_select_callback(_choose_protocol)
     return context
+
+
+def _choose_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    """HTTP/1.1, or the end of the handshake for who cannot speak it (RFC 7301 3.2)."""
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
