@@ -96,6 +96,7 @@ class Network:
         self.filter: Callable[[bytes, Address, Address], bool] | None = None
         self.authority = authority or shared_authority()
         self._next_client = 1
+        self._standing = 0
 
     # The link.
 
@@ -179,7 +180,10 @@ class Network:
     def step(self) -> None:
         """Go to the next thing that is due, and do it."""
         due = min(call.getTime() for call in self.clock.getDelayedCalls())
-        self.clock.advance(max(0.0, due - self.clock.seconds()))
+        forward = max(0.0, due - self.clock.seconds())
+        self._standing = 0 if forward else self._standing + 1
+        assert self._standing < 100_000, "time stands still: something calls itself for ever"
+        self.clock.advance(forward)
 
     def run(self, waiting: Deferred[T], timeout: float = 60.0) -> T:
         """Let time pass until the Deferred fires; return its result or raise."""

@@ -21,6 +21,9 @@ from edgetainer.quic.connection import Connection
 from edgetainer.quic.errors import ConnectionClosed, failure
 from edgetainer.quic.outflow import Outflow
 
+TIMER_FLOOR_S = 0.000_1
+"""Shortest timer, in seconds: a tenth of the granularity of RFC 9002 section 6.1.2."""
+
 CLEAN_CODES = frozenset({0, 0x100})
 """NO_ERROR and H3_NO_ERROR: the connection ended because somebody wanted it to."""
 
@@ -185,14 +188,16 @@ class Driver:
 
     def _set_timer(self) -> None:
         at = self.quic.get_timer()
-        if at == self._timer_at:
+        if at == self._timer_at and self._timer is not None:
             return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._timer_at = at
         if at is not None:
-            delay = max(0.0, at - self.reactor.seconds())
+            # A time that is past is one that handling did not clear, by a rounding
+            # error for instance; without the floor it would fire for ever.
+            delay = max(TIMER_FLOOR_S, at - self.reactor.seconds())
             self._timer = self.reactor.callLater(delay, self._timer_fired)
 
     def _repeat_close(self) -> None:

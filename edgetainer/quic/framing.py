@@ -24,7 +24,10 @@ QPACK_TABLE = 1024
 """Bytes of the dynamic table: room for the handful of headers that repeat, and
 a small factor for blocks made to expand."""
 
-QPACK_BLOCKED_STREAMS = 16
+QPACK_BLOCKED_STREAMS = 0
+"""Header blocks use only table entries that were acknowledged, so none ever waits
+for another stream: no head-of-line blocking, and a stream that QUIC has finished
+has no block left to decode."""
 
 
 class ExcessiveLoad(ProtocolError):

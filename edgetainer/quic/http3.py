@@ -238,18 +238,12 @@ class Http3Connection:
     def _credit(self, framing: Framing, stream_id: int, count: int) -> None:
         """Consume what the framing took; not what it keeps until a frame is whole."""
         self._uncredited[stream_id] = self._uncredited.get(stream_id, 0) + count
-        # Bytes of the QPACK encoder can set other streams free.
-        streams = list(self._uncredited) if stream_is_unidirectional(stream_id) else [stream_id]
-        now = self.driver.reactor.seconds()
-        for each in streams:
-            held = framing.held(each)
-            taken = self._uncredited[each] - held
-            if held:
-                self._uncredited[each] = held
-            else:
-                del self._uncredited[each]
-            if taken > 0:
-                self.driver.quic.consume(each, taken, now=now)
+        held = framing.held(stream_id)
+        taken = self._uncredited.pop(stream_id) - held
+        if held:
+            self._uncredited[stream_id] = held
+        if taken > 0:
+            self.driver.quic.consume(stream_id, taken, now=self.driver.reactor.seconds())
 
     def _headers_received(self, event: HeadersReceived) -> None:
         exchange = self._exchanges.get(event.stream_id)
