@@ -313,22 +313,34 @@ class Connection(QuicConnection):
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
     ) -> None:
         # The base walks each stream twice for each packet; with a thousand idle
-        # streams that costs more than all the rest. It is shown the active only.
+        # streams, or a hundred that wait for the congestion window, that costs more
+        # than all the rest. It is shown only those that can write something now.
         everything = self._streams
-        active = {key: stream for key, stream in everything.items() if _is_active(stream)}
-        idle = [stream for stream in self._streams_queue if stream.stream_id not in active]
-        self._streams = dict(active)
-        self._streams_queue = [s for s in self._streams_queue if s.stream_id in active]
+        room = builder.max_flight_bytes
+        shown: dict[int, QuicStream] = {}
+        others: list[QuicStream] = []
+        for stream in self._streams_queue:
+            if _has_news(stream):
+                shown[stream.stream_id] = stream  # type: ignore[index]
+            elif stream.sender.buffer_is_empty or (room is not None and room <= 0):
+                others.append(stream)
+            else:
+                shown[stream.stream_id] = stream  # type: ignore[index]
+                if room is not None:
+                    room -= _sendable(stream)
+        self._streams = dict(shown)
+        self._streams_queue = list(shown.values())
         try:
             super()._write_application(builder, network_path, now)
         finally:
-            for stream_id in active.keys() - self._streams.keys():
+            for stream_id in shown.keys() - self._streams.keys():
                 del everything[stream_id]
                 self._forgotten.append(stream_id)
                 self._stream_windows.pop(stream_id, None)
             self._streams = everything
-            self._streams_queue = idle + self._streams_queue
-            self._unsent_total = sum(_unsent(stream) for stream in active.values())
+            self._unsent_total = sum(map(_unsent, others)) + sum(map(_unsent, shown.values()))
+            # Those that were not shown come first next time: everyone gets a turn.
+            self._streams_queue = others + self._streams_queue
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         # The base doubles the limit when half of it is used; `consume` decides here.
@@ -402,12 +414,18 @@ def _unsent(stream: QuicStream) -> int:
     return stream.sender._buffer_stop - stream.sender.highest_offset
 
 
-def _is_active(stream: QuicStream) -> bool:
-    """Whether the stream has anything to write, or is done and can be forgotten."""
+def _has_news(stream: QuicStream) -> bool:
+    """Whether there is more to do for the stream than to send its data."""
     return (
-        not stream.sender.buffer_is_empty
-        or stream.sender.reset_pending
+        stream.sender.reset_pending
         or stream.receiver.stop_pending
         or stream.max_stream_data_local != stream.max_stream_data_local_sent
         or stream.is_finished
     )
+
+
+def _sendable(stream: QuicStream) -> int:
+    """At least this many bytes of the stream may be sent under its own limit."""
+    for pending in stream.sender._pending:
+        return max(0, min(pending.stop, stream.max_stream_data_remote) - pending.start)
+    return 0

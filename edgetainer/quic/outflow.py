@@ -21,6 +21,10 @@ at 8 Mbit/s, and what a peer that never reads costs the writer."""
 CONNECTION_HIGH = 4 * 1024 * 1024
 """Unsent bytes of a connection at which every producer on it pauses."""
 
+STREAM_FLOOR = 32 * 1024
+"""Unsent bytes that a stream may always have: streams whose readers stand still
+can fill the connection's share, and must not silence the others."""
+
 
 class Outflow:
     """Minds the producer of one stream; there is at most one at a time.
@@ -94,4 +98,5 @@ class Outflow:
 
     def _has_room(self, stream: int, connection: int) -> bool:
         quic = self._driver.quic
-        return quic.unsent(self._stream_id) <= stream and quic.unsent_total <= connection
+        unsent = quic.unsent(self._stream_id)
+        return unsent <= STREAM_FLOOR or (unsent <= stream and quic.unsent_total <= connection)
