@@ -25,9 +25,26 @@ export const keys = {
 
 const id = encodeURIComponent;
 
+/** Pages followed before giving up: 100,000 things, more than a browser should hold. */
+const MOST_PAGES = 200;
+
+/** A whole list, page after page. What moved between two pages appears once. */
+async function all<T extends { id: string }>(path: string, signal: AbortSignal): Promise<Page<T>> {
+  const found = new Map<string, T>();
+  let cursor: string | null = null;
+  for (let count = 0; count < MOST_PAGES; count += 1) {
+    const query: string = cursor === null ? "" : `?cursor=${id(cursor)}`;
+    const page: Page<T> = await client.get<Page<T>>(path + query, signal);
+    for (const item of page.items) found.set(item.id, item);
+    cursor = page.next;
+    if (cursor === null) break;
+  }
+  return { items: [...found.values()], next: cursor, total: found.size };
+}
+
 export const devicesQuery = queryOptions({
   queryKey: keys.devices,
-  queryFn: ({ signal }) => client.get<Page<Device>>("/api/devices", signal),
+  queryFn: ({ signal }) => all<Device>("/api/devices", signal),
 });
 
 export const deviceQuery = (device: string) =>
@@ -59,15 +76,15 @@ export const deploymentsQuery = (device: string) =>
 
 export const fleetsQuery = queryOptions({
   queryKey: keys.fleets,
-  queryFn: ({ signal }) => client.get<Page<Fleet>>("/api/fleets", signal),
+  queryFn: ({ signal }) => all<Fleet>("/api/fleets", signal),
 });
 
 export const softwareQuery = queryOptions({
   queryKey: keys.software,
-  queryFn: ({ signal }) => client.get<Page<Software>>("/api/software", signal),
+  queryFn: ({ signal }) => all<Software>("/api/software", signal),
 });
 
 export const tokensQuery = queryOptions({
   queryKey: keys.tokens,
-  queryFn: ({ signal }) => client.get<Page<ProvisionToken>>("/api/provision/tokens", signal),
+  queryFn: ({ signal }) => all<ProvisionToken>("/api/provision/tokens", signal),
 });

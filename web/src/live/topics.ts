@@ -50,25 +50,22 @@ export function devicesListener(cache: LiveCache): Listener {
   };
 }
 
+/** Which part of what is cached about a device an event makes old. */
+const PARTS: Record<string, (id: string) => readonly string[]> = {
+  "containers.updated": keys.containers,
+  "deployment.updated": keys.deployments,
+  "device.assigned": keys.deployments,
+  "exposures.updated": keys.services,
+};
+
 /** Topic `device:<id>`: everything that hangs on one device. */
 export function deviceListener(cache: LiveCache, id: string): Listener {
   return {
     event: (event) => {
-      if (event.type.startsWith("container")) return cache.refetch(keys.containers(id));
-      if (event.type.startsWith("deployment")) return cache.refetch(keys.deployments(id));
-      if (event.type.startsWith("service") || event.type.startsWith("exposed")) {
-        return cache.refetch(keys.services(id));
-      }
-      if (!applyDevice(cache, event)) cache.refetch(keys.device(id));
+      const part = PARTS[event.type];
+      if (part) cache.refetch(part(id));
+      else if (!applyDevice(cache, event)) cache.refetch(keys.device(id));
     },
     resync: () => cache.refetch(keys.device(id)),
-  };
-}
-
-/** Topic `deployments`: what a device makes of what it was told to run. */
-export function deploymentsListener(cache: LiveCache, id: string): Listener {
-  return {
-    event: () => cache.refetch(keys.deployments(id)),
-    resync: () => cache.refetch(keys.deployments(id)),
   };
 }

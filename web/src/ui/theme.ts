@@ -25,10 +25,24 @@ const edge: MantineColorsTuple = [
   "#2f41a8",
 ];
 
+/** Mantine's greys for the dark scheme, in the hue of tokens.css. */
+const dark: MantineColorsTuple = [
+  "#e7eaf2",
+  "#c6ccda",
+  "#a2abbf",
+  "#717b92",
+  "#2b3241",
+  "#232a37",
+  "#1b202b",
+  "#171b24",
+  "#0f1218",
+  "#0b0e13",
+];
+
 export const theme = createTheme({
   primaryColor: "edge",
   primaryShade: { light: 7, dark: 6 },
-  colors: { edge },
+  colors: { edge, dark },
   fontFamily: '"Inter Variable", system-ui, "DejaVu Sans", sans-serif',
   fontFamilyMonospace: "var(--e-font-mono)",
   defaultRadius: "md",
@@ -41,6 +55,7 @@ export const theme = createTheme({
       defaultProps: {
         centered: true,
         radius: "lg",
+        styles: { title: { fontWeight: 650, fontSize: "1.125rem" } },
         padding: "lg",
         overlayProps: { backgroundOpacity: 0.5, blur: 2 },
         closeButtonProps: { "aria-label": "Close" },

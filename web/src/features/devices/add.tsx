@@ -136,6 +136,11 @@ function Instructions({ created, onClose }: { created: Created; onClose: () => v
           label="Commands for the device"
           text={agentCommands(location.origin, created.token)}
         />
+        <Text size="xs" c="dimmed" mt={6}>
+          With a self-issued server certificate, copy the server's <code>tls/ca.pem</code> to the
+          device as <code>/etc/edgetainer/ca.pem</code> and remove the # before <code>ca_file</code>
+          .
+        </Text>
       </div>
       <Arrival before={created.before} onClose={onClose} />
     </Stack>

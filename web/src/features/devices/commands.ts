@@ -6,6 +6,7 @@ export function agentCommands(server: string, token: string): string {
     `server_url: ${server}`,
     "state_dir: /var/lib/edgetainer",
     "token_file: /etc/edgetainer/token",
+    "#ca_file: /etc/edgetainer/ca.pem",
     "EOF",
     `(umask 077; echo '${token}' | sudo tee /etc/edgetainer/token >/dev/null)`,
     "sudo edgetainer-agent",

@@ -18,7 +18,7 @@ import { deviceQuery, servicesQuery } from "../../api/queries";
 import type { Device } from "../../api/types";
 import type { LiveCache } from "../../live/cache";
 import { useFreshness, useTopic } from "../../live/live";
-import { deploymentsListener, deviceListener } from "../../live/topics";
+import { deviceListener } from "../../live/topics";
 import { Ago } from "../../ui/ago";
 import { Heading } from "../../ui/page";
 import { Empty, Failed } from "../../ui/problems";
@@ -41,10 +41,6 @@ export function DevicePage() {
   useTopic(
     `device:${deviceId}`,
     useCallback((cache: LiveCache) => deviceListener(cache, deviceId), [deviceId]),
-  );
-  useTopic(
-    "deployments",
-    useCallback((cache: LiveCache) => deploymentsListener(cache, deviceId), [deviceId]),
   );
 
   if (device.isError && toApiError(device.error).code === "not_found") {

@@ -50,8 +50,8 @@ function Form({ device, onClose }: { device: Device; onClose: () => void }) {
           value={way}
           onChange={(value) => setWay(value as typeof way)}
           data={[
-            { value: "upload", label: "A compose file" },
-            { value: "known", label: "Software that is here" },
+            { value: "upload", label: "New version" },
+            { value: "known", label: "Stored version" },
           ]}
         />
       )}
