@@ -9,7 +9,8 @@ judged them): only the server's answer to the session resets the bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import deferLater
@@ -37,6 +38,7 @@ _RIVAL_WITHIN = 60.0
 #: Where the bound of the wait begins after meeting a rival: 2**3 s.
 _RIVAL_FAILURES = 3
 
+T = TypeVar("T")
 Connect = Callable[[str, int, ClientTls, float], Deferred[Http3Connection]]
 Resolve = Callable[[str], Deferred[list[str]]]
 
@@ -87,9 +89,9 @@ class Dialer:
         self._rivals = 0
         self._connect = connect or self._connect_udp
         self._resolve = resolve or self._resolve_name
-        self._running: Deferred[None] | None = None
-        self._stopping = False
-        self._closing: Deferred[None] = succeed(None)
+        # A new object at each start: a run that finds another has been stopped.
+        self._wanted: object | None = None
+        self._waiting: Deferred[Any] | None = None
         self._link: Link | None = None
 
     @property
@@ -99,19 +101,21 @@ class Dialer:
 
     def start(self) -> None:
         """Begin to dial; does nothing when it has begun."""
-        if self._running is None:
-            self._stopping = False
-            self._running = Deferred.fromCoroutine(self._run())
-            self._running.addErrback(self._stopped)
+        if not self._wanted:
+            self._wanted = object()
+            Deferred.fromCoroutine(self._run(self._wanted)).addErrback(_died)
 
     def stop(self) -> Deferred[None]:
-        """End the session, if any, and dial no more; fires when the server was told."""
-        running, self._running = self._running, None
-        if running is not None:
-            self._stopping = True
-            running.cancel()
-        closing, self._closing = self._closing, succeed(None)
-        return closing
+        """End the session, if any, and dial no more; fires when the server was told.
+
+        It may be called at any moment, from the listeners too.
+        """
+        self._wanted = None
+        if self._link is not None:
+            return self._link.shut(EdgetainerError("session_closed", "The agent is stopping."))
+        if self._waiting is not None:
+            self._waiting.cancel()
+        return succeed(None)
 
     def request(
         self,
@@ -130,19 +134,32 @@ class Dialer:
             return fail(EdgetainerError("unavailable", "The device is not connected."))
         return self._link.request(method, path, json=json, headers=headers, timeout=timeout)
 
-    async def _run(self) -> None:
-        while True:
+    async def _run(self, wanted: object) -> None:
+        while self._wanted is wanted:
             try:
-                link = await self._round()
+                link = await self._round(wanted)
             except EdgetainerError as error:
+                if self._wanted is not wanted:
+                    return
                 _guard(self._on_failure, error)
             else:
                 await self._live(link)
+            if self._wanted is not wanted:
+                return
             wait = self._backoff.next()
             log.info("dialling again in {wait:.1f} s", wait=wait)
-            await deferLater(self._reactor, wait)
+            with suppress(CancelledError):
+                await self._pause(deferLater(self._reactor, wait))
 
-    async def _round(self) -> Link:
+    async def _pause(self, waiting: Deferred[T]) -> T:
+        """Wait, so that `stop` may cancel it."""
+        self._waiting = waiting
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
+
+    async def _round(self, wanted: object) -> Link:
         """Try every address once; raise the last error if all failed."""
         error = EdgetainerError("unavailable", "The server's names are not known just now.")
         for host, port in self._addresses:
@@ -151,6 +168,8 @@ class Dialer:
                     return await self._attempt(address, port)
                 except EdgetainerError as failed:
                     error = failed
+                if self._wanted is not wanted:
+                    raise error
                 log.warn("no session at {host} ({address} port {port}): {error}",
                          host=host, address=address, port=port, error=error)  # fmt: skip
                 if error.code == "certificate_refused":
@@ -160,9 +179,8 @@ class Dialer:
 
     async def _addresses_of(self, host: str) -> list[str]:
         try:
-            return await self._resolve(host).addTimeout(OPEN_DEADLINE, self._reactor)
-        except CancelledError:
-            raise
+            resolving = self._resolve(host).addTimeout(OPEN_DEADLINE, self._reactor)
+            return await self._pause(resolving)
         except Exception as error:
             log.warn("{host} cannot be resolved: {error}", host=host, error=error)
             return []
@@ -171,11 +189,12 @@ class Dialer:
         """Connect and be accepted, or raise `EdgetainerError`."""
         connection: Http3Connection | None = None
         try:
-            connection = await self._connect(address, port, self._tls(), OPEN_DEADLINE)
+            connecting = self._connect(address, port, self._tls(), OPEN_DEADLINE)
+            connection = await self._pause(connecting)
             opening = connection.open_session(
                 SESSION_PATH, headers=[(HELLO_HEADER, encode_hello(self._hello()))]
             )
-            session = await opening.addTimeout(OPEN_DEADLINE, self._reactor)
+            session = await self._pause(opening.addTimeout(OPEN_DEADLINE, self._reactor))
             answer = dict(session.headers).get(HELLO_HEADER, b"")
             return Link(
                 reactor=self._reactor,
@@ -189,8 +208,6 @@ class Dialer:
             error = explain(reason)
             if connection is not None:
                 connection.close(close_code(error), error.code)
-            if self._stopping:
-                raise CancelledError from reason
             raise error from reason
 
     async def _live(self, link: Link) -> None:
@@ -198,16 +215,7 @@ class Dialer:
         self._backoff.reset()
         log.info("connected")
         _guard(self._on_connected, link.hello)
-        try:
-            error = await link.notify_close()
-        except CancelledError:
-            error = EdgetainerError("session_closed", "The agent is stopping.")
-            self._closing = link.shut(error)
-            self._over(link, error)
-            raise
-        self._over(link, error)
-
-    def _over(self, link: Link, error: EdgetainerError) -> None:
+        error = await link.notify_close()
         self._link = None
         log.info("disconnected: {why}", why=error.detail)
         self._mind_rivals(link, error)
@@ -221,10 +229,6 @@ class Dialer:
         self._rivals = self._rivals + 1 if lived < _RIVAL_WITHIN else 1
         self._backoff.reset(_RIVAL_FAILURES + self._rivals - 1)
 
-    def _stopped(self, failure: Any) -> None:
-        if not isinstance(failure.value, CancelledError):
-            log.failure("dialling ended", failure)
-
     def _connect_udp(
         self, host: str, port: int, tls: ClientTls, timeout: float
     ) -> Deferred[Http3Connection]:
@@ -232,6 +236,10 @@ class Dialer:
 
     def _resolve_name(self, host: str) -> Deferred[list[str]]:
         return resolve(self._reactor, host)
+
+
+def _died(failure: Any) -> None:
+    log.failure("dialling ended by a mistake of ours", failure)
 
 
 def _guard(callback: Callable[[Any], object], value: object) -> None:

@@ -166,14 +166,19 @@ class Session:
             protocol.ring(self._revision)
 
     def _control_failed(self, failure: Failure) -> None:
-        if self.closed is None:
-            log.warn("device {device} refused control: {why}", device=self.device_id, why=failure)
-            self.close(EdgetainerError("protocol_violation", "The device refused control."))
+        error = EdgetainerError("protocol_violation", "The device did not accept control.")
+        log.debug("control of {device} failed: {why}", device=self.device_id, why=failure.value)
+        self._without_control(error)
 
     def _control_ended(self) -> None:
         # A device without ears would miss every doorbell; it had better come anew.
-        if self.closed is None:
-            self.close(EdgetainerError("session_closed", "The device ended its control channel."))
+        self._without_control(
+            EdgetainerError("session_closed", "The device ended its control channel.")
+        )
+
+    def _without_control(self, error: EdgetainerError) -> None:
+        # When the connection ends its streams are told first: let it say why.
+        self.reactor.callLater(0, self.close, error)
 
     def _ended(self, reason: object) -> None:
         if self.closed is not None:
