@@ -106,6 +106,7 @@ class Deployments:
             # Once more: the rules may be stricter than at its upload, and
             # whoever may give privileges is asked at this door too.
             allow(principal, compose.parse(release.compose))
+            raised = _raise(connection, fleet_id=fleet_id, device_id=device_id)
             id_ = stored.place(
                 connection,
                 release,
@@ -115,7 +116,6 @@ class Deployments:
                 pinned=pinned,
                 now=now,
             )
-            raised = _raise(connection, fleet_id=fleet_id, device_id=device_id)
             states.begin(connection, id_, now=now)
             if device_id is not None:
                 self._override(connection, software_id, device_id, now)
@@ -154,11 +154,12 @@ class Deployments:
         now = self._now()
 
         def end(connection: Connection) -> tuple[Deployment, dict[str, int]]:
-            found = stored.get(connection, id, lock=True)
+            found = stored.get(connection, id)
             if found is None:
                 raise _no_deployment(id)
-            stored.remove(connection, id)
             raised = _raise(connection, fleet_id=found.fleet_id, device_id=found.device_id)
+            if not stored.remove(connection, id):
+                raise _no_deployment(id)
             if found.device_id is not None:
                 self._resume(connection, found, raised[found.device_id], now)
             audit.append(
@@ -225,7 +226,7 @@ class Deployments:
         # The fleet's deployment of the same software waits for this device no longer.
         for other in stored.of_device(connection, device_id):
             if other.software_id == software_id and other.fleet_id is not None:
-                # The deployment before its states: everybody locks in this order.
+                # The deployment before its states, as everybody locks.
                 stored.get(connection, other.id, lock=True)
                 states.forget(connection, other.id, device_id)
                 settle(connection, other.id, now=now)

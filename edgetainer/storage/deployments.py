@@ -81,7 +81,7 @@ def get(connection: Connection, id: str, *, lock: bool = False) -> Deployment | 
     """One deployment, or None. `lock`: nobody else changes it until the transaction ends."""
     query = _select().where(deployments.c.id == id)
     if lock:
-        query = query.with_for_update(of=deployments)
+        query = query.with_for_update(of=deployments, key_share=True)
     row = connection.execute(query).one_or_none()
     return Deployment(**row._mapping) if row else None
 

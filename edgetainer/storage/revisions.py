@@ -3,6 +3,9 @@
 A device's revision is raised in the very transaction that changes what it
 should run or expose, so that a device which has seen revision N has seen
 everything up to N.
+
+Whoever changes what devices should run locks in one order: devices (here),
+then deployments, then their states.
 """
 
 from __future__ import annotations
@@ -32,6 +35,12 @@ def raise_fleet(connection: Connection, fleet_id: str) -> dict[str, int]:
 
 
 def _raise(connection: Connection, which: ColumnElement[bool]) -> dict[str, int]:
+    # Locked in the order of ids, so that two changes that meet do not wait for
+    # each other; not against references, which reports add all the time.
+    locked = select(devices.c.id).where(which).order_by(devices.c.id)
+    ids = list(connection.scalars(locked.with_for_update(key_share=True)))
+    if not ids:
+        return {}
     # `updated_at` stays: it is about what people edit.
     query = (
         update(devices)
