@@ -16,26 +16,38 @@ from twisted.web.server import Site
 
 from edgetainer.api import (
     agent,
+    auth,
     commands,
     containers,
     deployments,
+    devices,
     exposed_services,
+    fleets,
     health,
+    heartbeat,
     hub,
+    provision,
     software,
     terminals,
+    users,
     visits,
 )
-from edgetainer.api.route import Authenticate, Routes
+from edgetainer.api.route import Routes
 from edgetainer.api.site import Gate, make_site
 from edgetainer.services.agents import Agents
+from edgetainer.services.authentication import Authentication
 from edgetainer.services.commands import Commands
 from edgetainer.services.containers import Containers
 from edgetainer.services.deployments import Deployments
+from edgetainer.services.devices import Devices
+from edgetainer.services.enrolment import Enrolment
 from edgetainer.services.exposures import Exposures
+from edgetainer.services.fleets import Fleets
 from edgetainer.services.hub import HubTickets
+from edgetainer.services.presence import Presence
 from edgetainer.services.software import Catalogue
 from edgetainer.services.terminals import Terminals
+from edgetainer.services.users import Users
 from edgetainer.services.visits import Visits
 from edgetainer.storage.database import Database
 
@@ -46,23 +58,37 @@ __all__ = ["Services", "make_console_site", "make_routes", "make_tunnel_site"]
 class Services:
     """What the routes delegate to."""
 
-    authenticate: Authenticate
+    authentication: Authentication
     database: Database
     agents: Agents
     catalogue: Catalogue
     commands: Commands
     containers: Containers
     deployments: Deployments
+    devices: Devices
+    enrolment: Enrolment
     exposures: Exposures
+    fleets: Fleets
     hub: HubTickets
+    presence: Presence
     terminals: Terminals
+    users: Users
     visits: Visits
 
 
-def make_routes(services: Services) -> Routes:
-    """Every route of the API."""
-    routes = Routes(authenticate=services.authenticate)
+def make_routes(services: Services, *, origins: Iterable[str]) -> Routes:
+    """Every route of the API.
+
+    :param origins: of the console's pages: `https://host[:port]`.
+    """
+    routes = Routes(authenticate=services.authentication.principal)
     health.add_routes(routes, database=services.database)
+    auth.add_routes(routes, authentication=services.authentication, origins=origins)
+    users.add_routes(routes, users=services.users)
+    fleets.add_routes(routes, fleets=services.fleets, devices=services.devices)
+    devices.add_routes(routes, devices=services.devices)
+    provision.add_routes(routes, enrolment=services.enrolment)
+    heartbeat.add_routes(routes, presence=services.presence, agents=services.agents)
     software.add_routes(routes, catalogue=services.catalogue, deployments=services.deployments)
     deployments.add_routes(routes, deployments=services.deployments)
     exposed_services.add_routes(routes, exposures=services.exposures)

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from edgetainer.errors import EdgetainerError
 
-__all__ = ["UNSET", "Schema", "UnsetType", "decode_json", "decode_query", "given"]
+__all__ = ["UNSET", "Schema", "UnsetType", "bounded", "decode_json", "decode_query", "given"]
 
 T = TypeVar("T")
 
@@ -35,9 +35,10 @@ Prose = Annotated[str, Meta(max_length=2000)]
 Id = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 ]
-# Bytes that a free-form document (hardware_info) may have once encoded are
-# bounded by the body; its keys and depth by `decode_json`.
+# Free-form JSON, such as a description of hardware; see `bounded`.
 Document = dict[str, Any]
+# Bytes of one such document once encoded: a real one has some 2000.
+DOCUMENT_LIMIT = 16 * 1024
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +52,18 @@ def given(schema: Schema) -> dict[str, Any]:
     """The fields of an update that were sent."""
     fields = {name: getattr(schema, name) for name in schema.__struct_fields__}
     return {name: value for name, value in fields.items() if value is not UNSET}
+
+
+def bounded(document: Document | None, field: str) -> Document | None:
+    """A free-form document, if it is not too large to be kept.
+
+    :raises EdgetainerError: `invalid_field`.
+    """
+    if document is not None and len(msgspec.json.encode(document)) > DOCUMENT_LIMIT:
+        raise EdgetainerError(
+            "invalid_field", f"{field} has more than {DOCUMENT_LIMIT} bytes.", field=field
+        )
+    return document
 
 
 def decode_json(raw: bytes, schema: type[T]) -> T:

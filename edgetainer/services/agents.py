@@ -89,6 +89,11 @@ class Agents:
         self._heartbeat_s = heartbeat_s
         self._changed = changed
 
+    async def revision(self, device: DeviceIdentity) -> int:
+        """The revision of the device's desired state."""
+        demand(device, "agent.read", owner=device.device_id)
+        return await self._database.read(lambda c: _revision(c, device.device_id))
+
     async def software(self, device: DeviceIdentity) -> Assignment:
         """The stacks that the device should run."""
         demand(device, "agent.read")

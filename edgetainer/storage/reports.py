@@ -34,6 +34,33 @@ def get(connection: Connection, device_id: str) -> Report | None:
     return Report(**row._mapping) if row else None
 
 
+def store(
+    connection: Connection,
+    device_id: str,
+    *,
+    now: datetime,
+    metrics: dict[str, Any] | None = None,
+    containers: list[dict[str, Any]] | None = None,
+    revision: int | None = None,
+) -> None:
+    """Keep what a device said; None is nothing said, which changes nothing.
+
+    :raises IntegrityError: there is no such device.
+    """
+    values: dict[str, Any] = {}
+    if metrics is not None:
+        values |= {"metrics": metrics, "metrics_at": now}
+    if containers is not None:
+        values |= {"containers": containers, "containers_at": now}
+    if revision is not None:
+        values["revision"] = revision
+    if not values:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    query = insert(reports).values(device_id=device_id, **values)
+    connection.execute(query.on_conflict_do_update(index_elements=["device_id"], set_=values))
+
+
 def store_containers(
     connection: Connection, device_id: str, containers: list[dict[str, Any]], *, now: datetime
 ) -> None:
@@ -41,7 +68,4 @@ def store_containers(
 
     :raises IntegrityError: there is no such device.
     """
-    values = {"containers": containers, "containers_at": now}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    query = insert(reports).values(device_id=device_id, **values)
-    connection.execute(query.on_conflict_do_update(index_elements=["device_id"], set_=values))
+    store(connection, device_id, containers=containers, now=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.services.home import Home
 from tests.services.world import World
 
 
@@ -11,3 +12,9 @@ from tests.services.world import World
 def world(database):
     """The services of workloads on a database of each kind."""
     return World(database)
+
+
+@pytest.fixture
+def home(database, tmp_path):
+    """The services of identity on a database of each kind."""
+    return Home(database, tmp_path)
