@@ -99,7 +99,7 @@ class TerminalSocket(Socket):
 
     # From the device.
 
-    def connected(self, channel: TerminalChannel) -> None:
+    def channel_opened(self, channel: TerminalChannel) -> None:
         """The device has accepted."""
         if self._gone or self._terminal is None:
             channel.leave()
@@ -155,7 +155,7 @@ class TerminalChannel(FrameProtocol):
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
-        self._socket.connected(self)
+        self._socket.channel_opened(self)
 
     def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
         if type in (FrameType.DATA, FrameType.STDERR):

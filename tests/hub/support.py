@@ -66,7 +66,7 @@ class Browser(WebSocketClientProtocol):
         result: Deferred[None] = Deferred()
         self._waits.append((condition, result))
         self._look()
-        return result.addTimeout(5, reactor)
+        return result.addTimeout(10, reactor)
 
     async def told(self, kind: str) -> dict[str, Any]:
         """The first message of this type, once it has come."""
