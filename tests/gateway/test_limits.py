@@ -1,0 +1,17 @@
+"""Connections are counted by address and in all, and given back."""
+
+from __future__ import annotations
+
+from edgetainer.gateway.limits import ConnectionCount, Limits
+
+
+def test_each_address_and_all_together_are_bounded() -> None:
+    count = ConnectionCount(Limits(per_address=2, connections=3))
+    assert [count.admit("a") for _ in range(3)] == [True, True, False]
+    assert [count.admit("b"), count.admit("c")] == [True, False]
+    count.leave("a")
+    assert [count.admit("c"), count.admit("a")] == [True, False]
+    for address in ("a", "b", "c"):
+        count.leave(address)
+    assert count.total == 0
+    assert not count._by_address, "addresses of the past are forgotten"
