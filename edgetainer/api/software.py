@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from edgetainer.api.paging import Page, listed
 from edgetainer.api.route import Call, Reply, Routes
 from edgetainer.api.schemas import Id, Line, Prose, Schema
 from edgetainer.domain.yaml import MAX_BYTES
@@ -14,13 +15,6 @@ from edgetainer.services.software import Catalogue, Version
 from edgetainer.storage.software import Software
 
 VersionName = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
-class Page(Schema):
-    """Which part of a list."""
-
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
 
 class Upload(Schema):
@@ -47,9 +41,9 @@ def add_routes(routes: Routes, *, catalogue: Catalogue, deployments: Deployments
 
     @routes.get("/api/software", "software.read", query=Page)
     async def list_software(call: Call) -> dict[str, Any]:
-        page = call.query
-        found, total = await catalogue.list(call.user, limit=page.limit, offset=page.offset)
-        return {"items": [shown(software) for software in found], "next": None, "total": total}
+        page: Page = call.query
+        found, total = await catalogue.list(call.user, limit=page.limit, offset=page.cursor)
+        return listed([shown(software) for software in found], total, page)
 
     @routes.post("/api/software/upload", "software.write", body=Upload, status=201)
     async def upload_software(call: Call) -> dict[str, Any]:

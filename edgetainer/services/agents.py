@@ -153,7 +153,7 @@ class Agents:
                 if states.record(connection, state):
                     news.append((settle(connection, said.deployment_id, now=now), state))
             if containers is not None:
-                reports.store_containers(connection, id_, containers, now=now)
+                reports.store(connection, id_, containers=containers, now=now)
             return revision, news
 
         revision, news = await self._database.run(store)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgetainer.storage.tables import device_reports as reports
@@ -45,6 +45,7 @@ def store(
 ) -> None:
     """Keep what a device said; None is nothing said, which changes nothing.
 
+    :param now: when it was said; of containers the newest list stays.
     :raises IntegrityError: there is no such device.
     """
     values: dict[str, Any] = {}
@@ -58,14 +59,10 @@ def store(
         return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     query = insert(reports).values(device_id=device_id, **values)
+    if containers is not None:
+        # Heartbeats are written late and together, status reports at once: what
+        # is known may be newer.
+        older = or_(reports.c.containers_at.is_(None), reports.c.containers_at <= now)
+        for name in ("containers", "containers_at"):
+            values[name] = case((older, query.excluded[name]), else_=reports.c[name])
     connection.execute(query.on_conflict_do_update(index_elements=["device_id"], set_=values))
-
-
-def store_containers(
-    connection: Connection, device_id: str, containers: list[dict[str, Any]], *, now: datetime
-) -> None:
-    """Keep a device's list of containers.
-
-    :raises IntegrityError: there is no such device.
-    """
-    store(connection, device_id, containers=containers, now=now)

@@ -39,9 +39,10 @@ def test_uploading_listing_and_reading(console):
 def test_pages_of_the_list(console):
     for name in ("a", "b", "c"):
         upload(console, name=name)
-    answer = console.ask("GET", "/api/software?limit=2&offset=1")
+    answer = console.ask("GET", "/api/software?limit=2&cursor=1")
     assert [item["name"] for item in answer.body["items"]] == ["b", "c"]
-    assert answer.body["total"] == 3
+    assert (answer.body["total"], answer.body["next"]) == (3, None)
+    assert console.ask("GET", "/api/software?limit=2").body["next"] == "2"
     assert console.ask("GET", "/api/software?limit=0").status == 400
     assert console.ask("GET", "/api/software?limit=501").status == 400
 
