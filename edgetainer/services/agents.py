@@ -162,7 +162,9 @@ class Agents:
             self._events.publish(f"device:{id_}", "deployment.updated", seen)
             self._events.publish("deployments", "deployment.updated", document(deployment))
         if containers is not None:
-            self._events.publish(f"device:{id_}", "containers.updated", {"items": containers})
+            # Not the list: events are kept for a while, for each device.
+            news = {"total": len(containers)}
+            self._events.publish(f"device:{id_}", "containers.updated", news)
         if news:
             self._changed(id_)
         return revision

@@ -154,7 +154,7 @@ def test_containers_are_kept_and_told(world):
     assert now(world.agents.report(identity(device), [], containers)) == 0
     kept = result(world.database.read(lambda c: reports.get(c, device)))
     assert kept.containers == containers
-    assert [(e.type, e.data) for e in seen] == [("containers.updated", {"items": containers})]
+    assert [(e.type, e.data) for e in seen] == [("containers.updated", {"total": 1})]
     # A report that says nothing of containers leaves them alone; an empty list does not.
     now(world.agents.report(identity(device), [], None))
     assert result(world.database.read(lambda c: reports.get(c, device))).containers == containers
