@@ -142,15 +142,25 @@ def refuse_foreign(head: RequestHead) -> None:
 
     :raises EdgetainerError: ``origin_refused``.
     """
-    origins = head.values(b"origin")
-    own = f"https://{head.authority}".encode("ascii")
-    if any(origin.lower() not in (own, own + b":443") for origin in origins):
-        raise EdgetainerError("origin_refused", "A page of another address sent the request.")
     site = head.first(b"sec-fetch-site").lower()
-    if site in (b"cross-site", b"same-site") and not (
-        head.method in (b"GET", b"HEAD") and head.first(b"sec-fetch-mode").lower() == b"navigate"
-    ):
+    if site:
+        # Said by the browser itself, of pages that send no Origin or "null" too.
+        foreign = site not in (b"same-origin", b"none") and not _follows_link(head)
+    else:
+        own = f"https://{head.authority}".encode("ascii")
+        origins = (own, own + b":443", own.removesuffix(b":443"))
+        foreign = any(origin.lower() not in origins for origin in head.values(b"origin"))
+    if foreign:
         raise EdgetainerError("origin_refused", "A page of another address sent the request.")
+
+
+def _follows_link(head: RequestHead) -> bool:
+    """Whether it opens a whole window, which the page that caused it cannot look into."""
+    return (
+        head.method in (b"GET", b"HEAD")
+        and head.first(b"sec-fetch-mode").lower() == b"navigate"
+        and head.first(b"sec-fetch-dest").lower() in (b"document", b"")
+    )
 
 
 def is_navigation(head: RequestHead) -> bool:

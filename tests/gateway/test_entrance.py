@@ -327,6 +327,14 @@ def test_the_console_hands_over_only_to_addresses_of_devices(to: str, answer: st
         (("Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors"), "GET"),
         (("Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: navigate"), "POST"),
         (("Sec-Fetch-Site: cross-site",), "GET"),
+        (
+            (
+                "Sec-Fetch-Site: same-site",
+                "Sec-Fetch-Mode: navigate",
+                "Sec-Fetch-Dest: iframe",
+            ),
+            "GET",
+        ),
     ],
 )
 def test_pages_of_other_addresses_cannot_use_a_visitors_pass(
@@ -340,6 +348,9 @@ def test_pages_of_other_addresses_cannot_use_a_visitors_pass(
     ("lines", "method"),
     [
         ((f"Origin: https://{HOST}:8443", "Sec-Fetch-Site: same-origin"), "POST"),
+        ((f"Origin: https://{HOST}:8443",), "POST"),
+        # A form on a page whose policy is to send no referrer.
+        (("Origin: null", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate"), "POST"),
         (("Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate"), "GET"),
         (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"), "GET"),
         ((), "DELETE"),
