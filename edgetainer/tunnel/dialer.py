@@ -101,7 +101,7 @@ class Dialer:
 
     def start(self) -> None:
         """Begin to dial; does nothing when it has begun."""
-        if not self._wanted:
+        if self._wanted is None:
             self._wanted = object()
             Deferred.fromCoroutine(self._run(self._wanted)).addErrback(_died)
 
@@ -164,12 +164,12 @@ class Dialer:
         error = EdgetainerError("unavailable", "The server's names are not known just now.")
         for host, port in self._addresses:
             for address in await self._addresses_of(host):
+                if self._wanted is not wanted:
+                    raise error  # stopped while we looked it up or dialled
                 try:
                     return await self._attempt(address, port)
                 except EdgetainerError as failed:
                     error = failed
-                if self._wanted is not wanted:
-                    raise error
                 log.warn("no session at {host} ({address} port {port}): {error}",
                          host=host, address=address, port=port, error=error)  # fmt: skip
                 if error.code == "certificate_refused":

@@ -211,6 +211,40 @@ def test_stopping_at_any_moment_of_dialling(moment: float) -> None:
     assert world.switchboard.online() == frozenset()
 
 
+def test_stopping_while_a_name_is_looked_up() -> None:
+    world = World()
+    asked: Deferred[list[str]] = Deferred()
+    device = world.device(addresses=[("192.0.2.9", 1), ("server.example", 8444), SERVER])
+    device.dialer._resolve = lambda host: asked if host[0] == "s" else world.resolve(host)
+    world.pass_time(16)
+    assert [host for _, host in device.attempts] == ["192.0.2.9"]
+    world.run(device.dialer.stop())
+    world.pass_time(120)
+    assert [host for _, host in device.attempts] == ["192.0.2.9"]
+    assert device.log == []
+
+
+@pytest.mark.parametrize("moment", ["connected", "disconnected", "failed"])
+def test_stopping_from_a_listener(moment: str) -> None:
+    world = World()
+    device = world.device()
+    note = device._note
+
+    def stop(what: str, detail: Any) -> None:
+        note(what, detail)
+        if what == moment:
+            device.dialer.stop()
+
+    device._note = stop  # type: ignore[method-assign]
+    world.network.up = moment != "failed"
+    world.pass_time(30)
+    world.switchboard.disconnect("dev-1", EdgetainerError("session_closed"))
+    world.pass_time(120)
+    assert len(device.attempts) == 1
+    assert not device.connected
+    assert world.switchboard.online() == frozenset()
+
+
 def test_a_listener_that_fails_does_not_end_the_dialling() -> None:
     world, events = World(), []
 
