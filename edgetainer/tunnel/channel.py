@@ -8,13 +8,13 @@ which the stream belongs to another protocol: any protocol for raw bytes, or a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.limits import MAX_FRAME, MAX_HEADER
@@ -83,6 +83,33 @@ class FrameProtocol(Protocol):
         self._broken = True
 
 
+class _Gate:
+    """The stream as seen by an owner for whom bytes are kept: pausing keeps them too."""
+
+    def __init__(self, transport: Any, replay: Callable[[], None]) -> None:
+        self.paused = False
+        self._transport = transport
+        self._replay = replay
+        directlyProvides(self, providedBy(transport))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        self._replay()
+        if not self.paused:
+            self._transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.paused = True
+        self._transport.stopProducing()
+
+
 @implementer(IHalfCloseableProtocol)
 class HandoverProtocol(Protocol):
     """Reads one message, then gives the stream to the protocol it leads to.
@@ -101,6 +128,8 @@ class HandoverProtocol(Protocol):
         self._decoder = HeaderDecoder()
         self._owner: IProtocol | None = None
         self._live = False
+        self._replaying = False
+        self._gate: _Gate | None = None
         self._header_read = False
         self._early = b""
         self._read_ended = False
@@ -117,18 +146,16 @@ class HandoverProtocol(Protocol):
 
     def hand_over(self, owner: IProtocol, announce: Callable[[], None] | None = None) -> None:
         """Connect `owner`, call `announce`, then replay to `owner` what came early."""
+        transport: Any = self.transport
         self._owner = owner
-        owner.makeConnection(cast(ITransport, self.transport))
+        if self._early or self._read_ended:
+            transport = self._gate = _Gate(transport, self._replay)
+        else:
+            self._live = True
+        owner.makeConnection(transport)
         if announce is not None:
             announce()
-        # Connecting may have resumed the stream: what came since queues up
-        # behind what came early.
-        while self._early and not self._lost:
-            early, self._early = self._early, b""
-            owner.dataReceived(early)
-        self._live = True
-        if self._read_ended and not self._lost:
-            self._end_reading(owner)
+        self._replay()
 
     def dataReceived(self, data: bytes) -> None:
         if self._live and self._owner is not None:
@@ -136,11 +163,25 @@ class HandoverProtocol(Protocol):
         elif self._lost:
             return
         elif self._owner is not None:
+            # Behind what came early; an owner that paused has paused this too.
             self._early += data
         elif self._header_read:
             self._keep(data)
         else:
             self._read_header(data)
+
+    def _replay(self) -> None:
+        if self._live or self._replaying or self._owner is None or self._gate is None:
+            return
+        self._replaying = True
+        while self._early and not self._gate.paused and not self._lost:
+            early, self._early = self._early, b""
+            self._owner.dataReceived(early)
+        self._replaying = False
+        if not self._gate.paused and not self._lost:
+            self._live = True
+            if self._read_ended:
+                self._end_reading(self._owner)
 
     def readConnectionLost(self) -> None:
         self._read_ended = True

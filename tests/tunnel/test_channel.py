@@ -133,6 +133,47 @@ class TestHandoverProtocol:
         protocol.dataReceived(b"3")
         assert owner.data == b"123"
 
+    def test_an_owner_that_pauses_gets_nothing_until_it_resumes(self) -> None:
+        class Paused(HalfRecorder):
+            def connectionMade(self) -> None:
+                self.transport.pauseProducing()
+
+        protocol, owner = Handover(), Paused()
+        transport = connected(protocol)
+        protocol.dataReceived(HEADER + b"early")
+        protocol.readConnectionLost()
+        protocol.hand_over(owner)
+        assert transport.producerState == "paused"
+        assert owner.data == b""
+        assert not owner.read_ended
+        protocol.dataReceived(b", under way")
+        owner.transport.resumeProducing()
+        assert transport.producerState == "producing"
+        assert owner.data == b"early, under way"
+        assert owner.read_ended
+        owner.transport.write(b"answer")
+        owner.transport.loseConnection()
+        assert transport.value() == b"answer"
+        assert transport.disconnecting
+
+    def test_an_owner_may_pause_between_early_bytes(self) -> None:
+        class Sipping(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                self.transport.pauseProducing()
+
+        protocol, owner = Handover(), Sipping()
+        connected(protocol)
+        protocol.dataReceived(HEADER + b"1")
+        protocol.hand_over(owner)
+        protocol.dataReceived(b"2")
+        assert owner.data == b"1"
+        owner.transport.resumeProducing()
+        assert owner.data == b"12"
+        owner.transport.stopProducing()
+        protocol.connectionLost(DONE)
+        assert owner.lost is DONE
+
     def test_the_peers_end_closes_an_owner_that_knows_no_half_closed_state(self) -> None:
         protocol, owner = Handover(), Recorder()
         transport = connected(protocol)

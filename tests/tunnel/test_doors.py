@@ -58,7 +58,9 @@ def test_a_door_that_opens_gets_the_stream() -> None:
     knock.channel.dataReceived(b"early")
     knock.doors.answer.callback(owner)
     assert knock.transport.value() == encode_reply(None)
-    assert owner.transport is knock.transport
+    knock.transport.clear()
+    owner.transport.write(b"welcome")
+    assert knock.transport.value() == b"welcome"
     knock.channel.dataReceived(b" and late")
     knock.channel.readConnectionLost()
     assert owner.data == b"early and late"

@@ -1,0 +1,72 @@
+"""PROTOCOL.md is normative: its numbers and examples are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import edgetainer.tunnel
+from edgetainer.errors import CODES
+from edgetainer.switchboard import PING_AFTER, SILENCE_LIMIT
+from edgetainer.tunnel import backoff, limits
+from edgetainer.tunnel.addresses import MAX_ADDRESSES
+from edgetainer.tunnel.closing import CLOSE_CODES
+from edgetainer.tunnel.messages import FrameType, TcpTarget, encode_open, encode_reply
+from edgetainer.tunnel.wire import MAX_DEPTH
+
+TEXT = (Path(edgetainer.tunnel.__file__).parent / "PROTOCOL.md").read_text()
+
+
+def test_the_example_is_what_the_code_sends() -> None:
+    lines = re.findall(r"^((?:[0-9a-f]{2} ){4})(\{.*\})$", TEXT, re.MULTILINE)
+    messages = [bytes.fromhex(prefix) + body.encode() for prefix, body in lines]
+    assert messages == [encode_open(TcpTarget("web", 80)), encode_reply(None)]
+
+
+def test_the_frame_types_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([A-Z0-9]+) \|", TEXT, re.MULTILINE)
+    assert {name: int(number) for number, name in rows} == {
+        kind.name: kind.value for kind in FrameType
+    }
+
+
+def test_the_close_codes_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (0x[0-9A-F]+) \| `(\w+)` \|", TEXT, re.MULTILINE)
+    assert {name: int(number, 16) for number, name in rows} == CLOSE_CODES
+
+
+def test_the_refusals_are_codes_that_exist() -> None:
+    table = TEXT.partition("| code | meaning |")[2].partition("\n\n")[0]
+    codes = set(re.findall(r"`(\w+)`", table))
+    assert len(codes) > 8
+    assert codes <= set(CODES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"`:path` `{limits.SESSION_PATH}`",
+        f"`{limits.HELLO_HEADER.decode()}`",
+        f"at most {limits.MAX_HELLO:,} bytes",
+        f"at most {limits.MAX_CHANNELS:,} channels",
+        f"at most\n{limits.MAX_HEADER:,})",
+        f"at most\n{limits.MAX_FRAME:,})",
+        f"within {limits.OPEN_DEADLINE:.0f} s of the stream",
+        f"{limits.KEEPALIVE:.0f} unless said",
+        f"(1 to {limits.MAX_CELLS:,})",
+        f"at most {limits.MAX_TIMEOUT:,.0f})",
+        f"silent for {PING_AFTER:.0f} s",
+        f"silent for {SILENCE_LIMIT:.0f} s",
+        f"sooner than {SILENCE_LIMIT - PING_AFTER:.0f} s after",
+        f"starts at {backoff.LEAST:.0f} s, doubles to {backoff.MOST:.0f} s",
+        f"(at most {MAX_ADDRESSES})",
+        f"at most {MAX_DEPTH} levels",
+    ],
+)
+def test_the_limits_are_those_of_the_code(words: str) -> None:
+    def flat(text: str) -> str:
+        return re.sub(r"\s+", " ", text).lower()
+
+    assert flat(words) in flat(TEXT)
