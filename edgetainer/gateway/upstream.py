@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.gateway.head import RequestHead
+from edgetainer.quic.errors import StreamReset
 
 
 class Reader(Interface):
@@ -131,15 +132,20 @@ class Upstream(Protocol):
         self._end_of_input()
 
     def writeConnectionLost(self) -> None:
-        """Only our own closing does this."""
+        """The container takes no more; its answer may still come, so the rest is dropped."""
+        if self._reader is not None:
+            self._reader.release_body()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if reason.check(ConnectionDone):
             self._end_of_input()
         elif self._reader is not None:
-            self._reader.answer_failed(
-                EdgetainerError("session_closed", "The stream to the device was broken.")
-            )
+            if reason.check(StreamReset):
+                # The device is there; what runs on it broke the connection off.
+                error = EdgetainerError("upstream_invalid", "The container: cut the connection.")
+            else:
+                error = EdgetainerError("session_closed", "The stream to the device was broken.")
+            self._reader.answer_failed(error)
 
     def _end_of_input(self) -> None:
         if self._eof or self._reader is None:
