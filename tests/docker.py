@@ -23,7 +23,7 @@ SOCKET = Path("/var/run/docker.sock")
 BUSYBOX = Path("/bin/busybox")
 #: What shells in tests use.
 APPLETS = (
-    "cat", "chmod", "cp", "date", "dd", "env", "false", "head",
+    "cat", "chmod", "cp", "date", "dd", "env", "false", "grep", "head",
     "hostname", "httpd", "id", "kill", "ls", "mkdir", "nc", "ps",
     "pwd", "rm", "sh", "sha256sum", "sleep", "stty", "tail", "tee",
     "test", "touch", "tr", "true", "tty", "wc", "yes",

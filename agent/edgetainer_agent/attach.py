@@ -277,7 +277,8 @@ def _signal_tree(inspected: dict[str, Any], number: int) -> None:
         return
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        family = [*process.children(recursive=True), process]
+        # The program first, or a shell would go on with its next line.
+        family = [process, *process.children(recursive=True)]
         for member in family:
             with contextlib.suppress(psutil.Error, OSError):
                 os.kill(member.pid, number)

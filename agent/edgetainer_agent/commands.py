@@ -17,8 +17,8 @@ log = Logger()
 
 #: Seconds between asking a command to end and killing it.
 KILL_AFTER_S = 2.0
-#: Seconds that output may still come from children of a command that ended. A
-#: command that starts a daemon would otherwise never be over.
+#: Seconds of silence after a command ended that its children may still hold its
+#: outputs. A command that starts a daemon would otherwise never be over.
 LINGER_S = 2.0
 
 
@@ -33,6 +33,8 @@ class HostCommand:
         self._listener: ProgramListener | None = None
         self._result: tuple[int | None, str | None] | None = None
         self._over = False
+        # Whether output came or was asked for since the last look.
+        self._busy = False
         self._timers: list[IDelayedCall] = []
         self._process = GroupProcess(reactor, self, target.argv, environment=host_environment())
         self._process.pauseProducing()
@@ -70,6 +72,7 @@ class HostCommand:
         self._process.pauseProducing()
 
     def resumeProducing(self) -> None:
+        self._busy = True
         self._process.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -78,6 +81,7 @@ class HostCommand:
     # What the process says.
 
     def output_received(self, descriptor: int, data: bytes) -> None:
+        self._busy = True
         if self._listener is None or self._over:
             return
         if descriptor == STDOUT:
@@ -105,8 +109,10 @@ class HostCommand:
             self._listener.ended(*self._result)
 
     def _stop_lingering(self) -> None:
-        if self._process.paused and not self._over:
-            # What the pipes hold may still be the command's own output.
+        if not self._over and (self._process.paused or self._busy):
+            # What the pipes hold may still be the command's own output, and a
+            # slow reader may only now be asking for it.
+            self._busy = False
             self._after(LINGER_S, self._stop_lingering)
         else:
             self._process.close_outputs()
@@ -119,7 +125,9 @@ class HostCommand:
         if self._process.running:
             self._process.signal_group(number)
             self._after(KILL_AFTER_S, self._kill)
-        elif self._over:
+        elif self._process.open_outputs:
+            # Only children are left, and they go on talking.
+            self._kill()
             self._process.close_outputs()
 
     def _kill(self) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint
-from twisted.internet.ssl import KeyPair, PrivateCertificate
+from twisted.internet.ssl import PrivateCertificate
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
@@ -32,12 +32,12 @@ class EnrolmentServer:
         self.requests: list[dict[str, Any]] = []
         self._port: Any = None
         self.url = ""
+        self.device_id = "device-1"
+        self.tunnel_address = "127.0.0.1:8444"
 
     async def start(self, reactor: Any) -> None:
-        certificate, key = self.authority.server()
-        context = PrivateCertificate.fromCertificateAndKeyPair(
-            PrivateCertificate.loadPEM(certificate + key), KeyPair.load(key, 1)
-        )
+        leaf = self.authority.server("localhost")
+        context = PrivateCertificate.loadPEM(leaf.certificate_pem + leaf.key_pem)
         root = Resource()
         api, provision = Resource(), Resource()
         root.putChild(b"api", api)
@@ -45,7 +45,7 @@ class EnrolmentServer:
         provision.putChild(b"register", _Register(self))
         endpoint = SSL4ServerEndpoint(reactor, 0, context.options(), interface="127.0.0.1")
         self._port = await endpoint.listen(Site(root))
-        self.url = f"https://127.0.0.1:{self._port.getHost().port}"
+        self.url = f"https://localhost:{self._port.getHost().port}"
 
     async def stop(self) -> None:
         await self._port.stopListening()
@@ -61,10 +61,10 @@ class EnrolmentServer:
             error = EdgetainerError("token_unknown")
             return error.status, error.problem()
         return 200, {
-            "device_id": "device-1",
-            "certificate": self.authority.device(document["csr"].encode(), "device-1").decode(),
+            "device_id": self.device_id,
+            "certificate": self.authority.device(document["csr"].encode(), self.device_id).decode(),
             "ca": self.authority.pem.decode(),
-            "tunnel": {"addresses": ["127.0.0.1:8444"], "server_name": "tunnel.edgetainer"},
+            "tunnel": {"addresses": [self.tunnel_address], "server_name": "tunnel.edgetainer"},
         }
 
 

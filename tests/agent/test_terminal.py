@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 from typing import Any
@@ -210,12 +209,3 @@ async def test_a_broken_frame_costs_the_channel_and_the_shell() -> None:
     process = psutil.Process(terminal.pid)
     channel.send(FrameType.RESIZE, b'{"columns":0,"rows":1}')
     await channel.until(lambda: channel.closed and gone(process))
-
-
-def test_signals_are_named_both_ways() -> None:
-    from edgetainer_agent.process import signal_name, signal_number
-
-    assert signal_name(signal.SIGINT) == "INT"
-    assert signal_number("INT") == signal.SIGINT
-    assert signal_number("NOPE") is None
-    assert signal_name(40) == "RT40"

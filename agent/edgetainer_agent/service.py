@@ -1,0 +1,296 @@
+"""The agent as a Twisted service: the one place where its parts are joined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from edgetainer import __version__
+from edgetainer.errors import EdgetainerError
+from edgetainer.quic.endpoint import ClientTls
+from edgetainer.tunnel.dialer import Dialer
+from edgetainer_agent import metrics
+from edgetainer_agent.config import Settings
+from edgetainer_agent.deploy.compose import Compose
+from edgetainer_agent.deploy.runner import Runner
+from edgetainer_agent.deploy.store import DeployStore, Target
+from edgetainer_agent.desired import Configuration, Puller
+from edgetainer_agent.docker import Docker, project_prefix
+from edgetainer_agent.doors import AgentDoors
+from edgetainer_agent.enrol import Enrolment, forget_token, https_client
+from edgetainer_agent.forward import Forwarder
+from edgetainer_agent.heartbeat import Heartbeat
+from edgetainer_agent.identity import Identity, IdentityStore
+from edgetainer_agent.reports import Reporter
+
+log = Logger()
+
+#: Seconds between heartbeats if neither settings nor server say.
+HEARTBEAT_S = 60.0
+
+
+class AgentService(Service):
+    """Enrols the device if it must, then keeps it connected and as it should be.
+
+    :param on_failure: called with the error that ends the agent: a refused
+        enrolment, settings that cannot work. A lost server never does.
+    """
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        settings: Settings,
+        on_failure: Callable[[EdgetainerError], None],
+        random: Any = None,
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._on_failure = on_failure
+        self._random = random or SystemRandom()
+        self._identities = IdentityStore(settings.state_dir)
+        self._enrolment: Enrolment | None = None
+        self._running: Deferred[None] | None = None
+        self._device: Device | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        running = self._running = Deferred.fromCoroutine(self._run())
+        running.addErrback(self._failed)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _run(self) -> None:
+        self._identities.open()
+        identity = self._identities.load()
+        if identity is None:
+            identity = await self._enrol()
+        else:
+            # Killed between saving and forgetting, the token was left behind.
+            forget_token(self._settings.token_file)
+        if not self.running:
+            return
+        log.info("This is device {device}", device=identity.device_id)
+        self._device = Device(
+            reactor=self._reactor,
+            settings=self._settings,
+            identity=identity,
+            random=self._random,
+        )
+        self._device.start()
+
+    async def _enrol(self) -> Identity:
+        settings = self._settings
+        self._enrolment = Enrolment(
+            clock=self._reactor,
+            http=https_client(self._reactor, settings.ca_file),
+            store=self._identities,
+            server_url=settings.server_url,
+            facts={
+                "hostname": settings.name,
+                "os_version": metrics.os_version(),
+                "hardware_info": metrics.hardware_info(),
+            },
+            token=settings.token,
+            token_file=settings.token_file,
+            random=self._random.uniform,
+        )
+        try:
+            return await self._enrolment.run()
+        finally:
+            self._enrolment = None
+
+    async def _stop(self) -> None:
+        if self._enrolment is not None:
+            self._enrolment.stop()
+        if self._device is not None:
+            await self._device.stop()
+            self._device = None
+        self._identities.close()
+
+    def _failed(self, failure: Any) -> None:
+        if failure.check(CancelledError):
+            return
+        error = failure.value
+        if not isinstance(error, EdgetainerError):
+            log.failure("The agent cannot run", failure)
+            error = EdgetainerError("internal", f"The agent cannot run: {error}")
+        self._on_failure(error)
+
+
+class Device:
+    """An enrolled device at work: everything that needs an identity."""
+
+    def __init__(
+        self, *, reactor: Any, settings: Settings, identity: Identity, random: Any
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._configured_s: float | None = None
+        self.docker = Docker(
+            reactor=reactor,
+            socket=settings.docker_socket,
+            prefix=project_prefix(identity.device_id),
+        )
+        self.doors = AgentDoors(
+            reactor=reactor,
+            docker=self.docker,
+            forwarder=Forwarder(reactor=reactor, docker=self.docker),
+            limits={
+                "tcp": settings.forwards_max,
+                "terminal": settings.terminals_max,
+                "exec": settings.commands_max,
+            },
+            shell=settings.shell,
+        )
+        tls = ClientTls(
+            certificate_authorities=identity.authorities,
+            server_name=identity.server_name,
+            certificate_chain=identity.certificate,
+            private_key=identity.private_key,
+        )
+        self.dialer = Dialer(
+            reactor=reactor,
+            addresses=identity.tunnel_addresses,
+            tls=lambda: tls,
+            doors=self.doors,
+            hello=self._hello,
+            on_connected=self._connected,
+            on_disconnected=self._disconnected,
+            on_doorbell=lambda _: self.puller.pull(),
+            on_failure=self._unreachable,
+            random=random,
+        )
+        self.puller = Puller(
+            clock=reactor,
+            request=self.dialer.request,
+            on_configuration=self._configured,
+            on_target=self._targeted,
+            random=random.uniform,
+        )
+        self.heartbeat = Heartbeat(
+            clock=reactor,
+            request=self.dialer.request,
+            collect=self._collect,
+            on_revision=self._heard,
+            random=random.uniform,
+        )
+        self.reporter = Reporter(
+            clock=reactor,
+            request=self.dialer.request,
+            containers=self._containers,
+            random=random.uniform,
+        )
+        self.runner = Runner(
+            clock=reactor,
+            store=DeployStore(settings.state_dir / "deploy"),
+            compose=Compose(reactor=reactor, socket=settings.docker_socket),
+            docker=self.docker,
+            on_report=self.reporter.add,
+            wait_s=settings.compose_wait_s,
+        )
+        self._poll = LoopingCall(self._look)
+        self._poll.clock = reactor
+
+    def start(self) -> None:
+        """Run the last target at once, connected or not, and dial."""
+        self.docker.start()
+        self.runner.start()
+        self.dialer.start()
+        self._poll.start(self._settings.poll_s, now=False)
+
+    async def stop(self) -> None:
+        """End everything; containers run on."""
+        if self._poll.running:
+            self._poll.stop()
+        self.puller.stop()
+        self.heartbeat.stop()
+        self.reporter.disconnected()
+        await self.dialer.stop()
+        await self.runner.stop()
+        await deferToThread(self.docker.stop)
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "agent_version": __version__,
+            "name": self._settings.name,
+            "revision": max(0, self.runner.revision),
+            "pid": os.getpid(),
+        }
+
+    def _connected(self, hello: dict[str, Any]) -> None:
+        self._configured_s = _seconds(hello.get("heartbeat_s")) or self._configured_s
+        self.puller.pull()
+        self.heartbeat.start(self._interval())
+        self.reporter.connected(self.runner.reports)
+
+    def _disconnected(self, error: EdgetainerError) -> None:
+        self.puller.stop()
+        self.heartbeat.stop()
+        self.reporter.disconnected()
+
+    def _unreachable(self, error: EdgetainerError) -> None:
+        if error.code == "certificate_refused":
+            log.error(
+                "The server does not accept this device's certificate. If it was revoked, remove "
+                "{folder} and give the device a new token.",
+                folder=str(self._settings.state_dir),
+            )
+
+    def _heard(self, revision: int) -> None:
+        # A ring that was lost: the answer to a heartbeat names the revision too.
+        if revision != self.runner.revision:
+            self.puller.pull()
+
+    def _configured(self, configuration: Configuration) -> None:
+        self.doors.expose(configuration.doors)
+        self._configured_s = configuration.heartbeat_s
+        if self.dialer.connected:
+            self.heartbeat.start(self._interval())
+
+    def _targeted(self, target: Target) -> None:
+        self.runner.take(target)
+
+    def _look(self) -> None:
+        self.runner.reconcile()
+        if self.dialer.connected:
+            self.puller.pull()
+
+    def _interval(self) -> float:
+        return self._settings.heartbeat_s or self._configured_s or HEARTBEAT_S
+
+    async def _collect(self) -> dict[str, Any]:
+        figures, os_version, hardware = await deferToThread(
+            lambda: (metrics.metrics(), metrics.os_version(), metrics.hardware_info())
+        )
+        return {
+            "metrics": figures,
+            "containers": await self._containers(),
+            "agent_version": __version__,
+            "os_version": os_version,
+            "hardware_info": hardware,
+            "revision": max(0, self.runner.revision),
+        }
+
+    async def _containers(self) -> list[dict[str, Any]]:
+        try:
+            return [container.document() for container in await self.docker.containers()]
+        except EdgetainerError as error:
+            log.debug("No containers to report: {why}", why=error)
+            return []
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 1:
+        return float(value)
+    return None

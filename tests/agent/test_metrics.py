@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgetainer_agent import metrics
+
+
+def test_figures_are_of_this_machine() -> None:
+    figures = metrics.metrics()
+    assert set(figures) == {
+        "cpu_percent", "memory_used", "memory_total", "disk_used", "disk_total", "uptime_s",
+        "load1",
+    }  # fmt: skip
+    assert 0 <= figures["cpu_percent"] <= 100
+    assert 0 < figures["memory_used"] < figures["memory_total"]
+    assert 0 < figures["disk_used"] < figures["disk_total"]
+    assert figures["uptime_s"] >= 0
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_facts_are_of_this_machine() -> None:
+    facts = metrics.hardware_info()
+    assert facts["cpu_count"] >= 1
+    assert facts["architecture"]
+    assert len(json.dumps(facts)) < 2_000
+
+
+def test_the_operating_system_names_itself(tmp_path: Path, monkeypatch: Any) -> None:
+    release = tmp_path / "os-release"
+    monkeypatch.setattr(metrics, "_OS_RELEASE", release)
+    release.write_text('NAME=x\nPRETTY_NAME="Flatcar Container Linux 4081.2"\n')
+    assert metrics.os_version() == "Flatcar Container Linux 4081.2"
+    release.write_text('PRETTY_NAME="unfinished\n')
+    assert metrics.os_version().startswith("Linux")
+    release.unlink()
+    assert metrics.os_version().startswith("Linux")
