@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edgetainer.api.route import Call, Routes
-from edgetainer.services.deployments import Deployments, device_document, document
+from edgetainer.services.deployments import Deployments
+from edgetainer.services.standing import device_document, document
 
 
 def add_routes(routes: Routes, *, deployments: Deployments) -> None:

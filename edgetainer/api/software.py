@@ -10,8 +10,9 @@ from edgetainer.api.paging import Page, listed
 from edgetainer.api.route import Call, Reply, Routes
 from edgetainer.api.schemas import Id, Line, Prose, Schema
 from edgetainer.domain.yaml import MAX_BYTES
-from edgetainer.services.deployments import Deployments, document
+from edgetainer.services.deployments import Deployments
 from edgetainer.services.software import Catalogue, Version
+from edgetainer.services.standing import document
 from edgetainer.storage.software import Software
 
 VersionName = Annotated[str, Meta(min_length=1, max_length=64)]

@@ -16,7 +16,7 @@ from edgetainer.domain.access import DeviceIdentity, demand
 from edgetainer.domain.desired import Wanted, effective
 from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
-from edgetainer.services.deployments import DeviceDeployment, device_document, document, settle
+from edgetainer.services.standing import DeviceDeployment, device_document, document, settle
 from edgetainer.storage import deployment_states as states
 from edgetainer.storage import deployments, exposed_services, reports, revisions
 from edgetainer.storage.database import Database

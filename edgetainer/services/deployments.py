@@ -8,21 +8,19 @@ device compares revisions whenever it connects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
-import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from edgetainer.domain import compose
 from edgetainer.domain.access import Principal, demand
-from edgetainer.domain.desired import effective, standing
 from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
 from edgetainer.services.software import allow, unknown
+from edgetainer.services.standing import DeviceDeployment, document, seen_by, settle
 from edgetainer.storage import audit, releases, revisions, software
 from edgetainer.storage import deployment_states as states
 from edgetainer.storage import deployments as stored
@@ -36,22 +34,6 @@ class Bell(Protocol):
 
     def ring(self, device_id: str, revision: int) -> None:
         """Tell the device that its assignments changed; nothing while it is offline."""
-
-
-@dataclass(frozen=True)
-class DeviceDeployment:
-    """A deployment as one device sees it.
-
-    :param state: what the device said last; None for nothing yet.
-    """
-
-    deployment: Deployment
-    state: State | None
-
-    @property
-    def status(self) -> str:
-        """ "pending", "updating", "deployed" or "failed"."""
-        return self.state.status if self.state else "pending"
 
 
 class Deployments:
@@ -249,68 +231,6 @@ class Deployments:
             self._events.publish(
                 f"device:{device_id}", "deployment.assigned", {"revision": revision}
             )
-
-
-def seen_by(connection: Connection, device_id: str) -> list[DeviceDeployment]:
-    """The deployments that count on a device: its own go before its fleet's."""
-    said = states.of_device(connection, device_id)
-    chosen = {stack.deployment_id for stack in effective(stored.wanted(connection, device_id))}
-    return [
-        DeviceDeployment(deployment, said.get(deployment.id))
-        for deployment in stored.of_device(connection, device_id)
-        if deployment.id in chosen
-    ]
-
-
-def reassign(connection: Connection, device_id: str, *, now: datetime) -> int | None:
-    """Another fleet's deployments concern the device now: call it within the move.
-
-    :returns: the raised revision to ring the device with, None for no such device.
-    """
-    raised = revisions.raise_device(connection, device_id)
-    chosen = effective(stored.wanted(connection, device_id))
-    before = states.of_device(connection, device_id)
-    states.keep_only(connection, device_id, [stack.deployment_id for stack in chosen])
-    touched = set(before) | {stack.deployment_id for stack in chosen}
-    for id_ in sorted(touched):
-        if stored.get(connection, id_) is not None:
-            settle(connection, id_, now=now)
-    return raised.get(device_id)
-
-
-def settle(connection: Connection, id: str, *, now: datetime) -> Deployment:  # noqa: A002
-    """Bring a deployment's status up to what its devices said.
-
-    The deployment is locked first: of two devices that report at once the
-    second counts the first.
-    """
-    found = stored.get(connection, id, lock=True)
-    assert found is not None
-    tally = states.tally(connection, id)
-    status, detail = standing(
-        devices=tally.devices, deployed=tally.deployed, failed=tally.failed, failure=tally.failure
-    )
-    if (found.status, found.detail or "") != (status, detail):
-        stored.set_status(connection, id, status=status, detail=detail or None, now=now)
-        found = stored.get(connection, id)
-        assert found is not None
-    return found
-
-
-def document(deployment: Deployment) -> dict[str, Any]:
-    """A deployment as the API and the hub show it."""
-    return msgspec.to_builtins(vars(deployment))
-
-
-def device_document(seen: DeviceDeployment) -> dict[str, Any]:
-    """A deployment as one device sees it: its own status in place of the whole's."""
-    shown = document(seen.deployment)
-    shown["status"] = seen.status
-    shown["detail"] = seen.state.detail if seen.state else None
-    shown["revision"] = seen.state.revision if seen.state else None
-    if seen.state:
-        shown["updated_at"] = msgspec.to_builtins(seen.state.updated_at)
-    return shown
 
 
 def _raise(

@@ -19,8 +19,8 @@ from edgetainer.domain.access import Principal, demand
 from edgetainer.domain.presence import Status
 from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
-from edgetainer.services.deployments import reassign
 from edgetainer.services.identities import Identities
+from edgetainer.services.standing import reassign, settle_fleet
 from edgetainer.storage import audit, keys
 from edgetainer.storage import devices as stored
 from edgetainer.storage.database import Database, violated
@@ -179,7 +179,7 @@ class Devices:
             if before.fleet_id == fleet_id:
                 return before, None
             stored.change(connection, id, now=now, fleet_id=fleet_id)
-            revision = reassign(connection, id, now=now)
+            revision = reassign(connection, id, left=before.fleet_id, now=now)
             target, detail = ("device", id), {"from": before.fleet_id, "to": fleet_id}
             audit.append(
                 connection, principal, "devices.move", now=now, target=target, detail=detail
@@ -222,6 +222,7 @@ class Devices:
         def remove(connection: Connection) -> None:
             device = _found(stored.get(connection, id), id)
             stored.remove(connection, id)
+            settle_fleet(connection, device.fleet_id, now=now)
             target, detail = ("device", id), {"name": device.name}
             audit.append(
                 connection, principal, "devices.delete", now=now, target=target, detail=detail
@@ -300,6 +301,7 @@ def place(
         subdomain=subdomain,
         now=now,
     )
+    settle_fleet(connection, fleet_id, now=now)
     return id_
 
 

@@ -93,6 +93,12 @@ def of_software(connection: Connection, software_id: str) -> list[Deployment]:
     return [Deployment(**row._mapping) for row in rows]
 
 
+def of_fleet(connection: Connection, fleet_id: str) -> list[str]:
+    """The ids of a fleet's deployments, in their order."""
+    query = select(deployments.c.id).where(deployments.c.fleet_id == fleet_id)
+    return list(connection.scalars(query.order_by(deployments.c.id)))
+
+
 def of_device(connection: Connection, device_id: str) -> list[Deployment]:
     """What is wanted on a device, by itself or by its fleet; `effective` decides among them."""
     query = _select().where(_concerns(device_id))

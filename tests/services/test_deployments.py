@@ -5,10 +5,6 @@ from uuid import uuid4
 import pytest
 
 from edgetainer.services.agents import Progress
-from edgetainer.services.deployments import device_document, reassign
-from edgetainer.storage import tables
-from tests import rows
-from tests.databases import result
 from tests.services.world import PAGE_2, ROOT, identity, now, refusal
 
 
@@ -99,26 +95,6 @@ def test_removing_a_deployment_rings_too(world):
     assert refusal(world.deployments.remove(world.operator, made.id)).code == "not_found"
 
 
-def test_a_device_that_moves_gets_its_new_fleets(world):
-    page, tool = world.upload(), world.upload(name="Tool")
-    old, new = world.fleet(), world.fleet()
-    device = world.device(fleet_id=old)
-    left = now(world.deployments.deploy(world.operator, page.id, fleet_id=old))
-    joined = now(world.deployments.deploy(world.operator, tool.id, fleet_id=new))
-    report(world, device, left.id, 1, "failed", "no such image")
-
-    def move(connection):
-        where = tables.devices.c.id == device
-        connection.execute(tables.devices.update().where(where).values(fleet_id=new))
-        return reassign(connection, device, now=rows.NOW)
-
-    assert result(world.database.run(move)) == 2
-    assert statuses(world, device) == [(joined.id, "1", "pending")]
-    assert now(world.deployments.get(world.viewer, left.id)).status == "pending"
-    report(world, device, joined.id, 2, "deployed")
-    assert now(world.deployments.get(world.viewer, joined.id)).status == "deployed"
-
-
 def test_privileged_releases_are_deployed_by_admins(world):
     root, device = world.upload(ROOT, name="Root"), world.device()
     error = refusal(world.deployments.deploy(world.operator, root.id, device_id=device))
@@ -169,16 +145,3 @@ def test_what_is_not_there_is_not_found(world):
         world.deployments.of_device(world.viewer, nobody),
     ):
         assert refusal(ask).code == "not_found"
-
-
-def test_a_device_sees_its_own_status_in_the_document(world):
-    page, fleet = world.upload(), world.fleet()
-    device = world.device(fleet_id=fleet)
-    world.device(fleet_id=fleet)
-    made = now(world.deployments.deploy(world.operator, page.id, fleet_id=fleet))
-    report(world, device, made.id, 1, "updating", "pulling")
-    (seen,) = now(world.deployments.of_device(world.viewer, device))
-    shown = device_document(seen)
-    assert (shown["status"], shown["detail"], shown["revision"]) == ("updating", "pulling", 1)
-    assert shown["updated_at"].endswith("Z")
-    assert (shown["id"], shown["fleet_id"]) == (made.id, fleet)
