@@ -8,6 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.endpoint import ServerTls
 from edgetainer.quic.errors import SessionRefused
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.tunnel.dialer import Dialer
@@ -15,6 +16,7 @@ from edgetainer.tunnel.link import Link
 from edgetainer.tunnel.listener import TunnelListener
 from edgetainer.tunnel.messages import HELLO_HEADER, encode_hello
 from edgetainer.tunnel.wire import load_object
+from tests.authority import Authority
 from tests.world import Listed, World
 
 from .recorder import Recorder
@@ -165,7 +167,12 @@ async def test_on_real_sockets() -> None:
         on_session=admit,
     )
     assert listener.address == ("127.0.0.1", 0)
+    # One that no device would trust, replaced before the first of them comes.
+    foreign = Authority().server("server.test")
+    good = world.network.server_tls(verify_client=world.verify)
+    listener.set_tls(ServerTls(foreign.certificate_pem, foreign.key_pem, world.verify))
     listener.start()
+    listener.set_tls(good)
     leaf = world.network.authority.client("dev-9")
 
     class Half:
