@@ -1,22 +1,47 @@
 """The server as a Twisted service, for `twistd edgetainer`.
 
-The one place where things are put together.
+`prepare` does what must have happened before anything listens (tables, keys, the
+first admin) and needs no reactor, so that a failure ends the program with its
+reason. `Server` then runs the parts that `composition` puts together: it opens the
+ports last and closes them first.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogPublisher,
+)
 from twisted.python import usage
+from twisted.python.failure import Failure
 
+from edgetainer.composition import Parts, compose, compose_people
 from edgetainer.config import OPTIONS, Settings, load
 from edgetainer.errors import EdgetainerError
+from edgetainer.storage import files
+from edgetainer.storage.database import Database
+
+_log = Logger()
+
+# Connections that wait to be accepted: visitors and devices that all come back
+# after an outage are not turned away by the kernel.
+BACKLOG = 1024
+EXIT_FAILED = 1
 
 
 class Options(usage.Options):
-    """The command line of `twistd edgetainer`; every option of `Settings`."""
+    """The command line of `twistd edgetainer`: every option of `Settings`."""
 
     synopsis = "[options]"
     longdesc = (
@@ -26,12 +51,7 @@ class Options(usage.Options):
         "the file."
     )
     optParameters = [  # noqa: RUF012 - twisted.python.usage reads it off the class
-        [
-            "config",
-            "c",
-            None,
-            "File with options in YAML or JSON. [EDGETAINER_CONFIG]",
-        ],
+        ["config", "c", None, "File with options in YAML or JSON. [EDGETAINER_CONFIG]"],
         *(
             [option.flag, None, None, f"{option.text} [default: {option.shown_default}]"]
             for option in OPTIONS
@@ -54,5 +74,118 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """The server with these options, not yet started."""
-    raise NotImplementedError
+    """The server with these options, prepared and not yet started."""
+    from twisted.internet import reactor
+
+    try:
+        prepare(options.settings)
+        server: IService = Server(options.settings, reactor=reactor)
+    except EdgetainerError as error:
+        sys.exit(f"edgetainer: {error}")
+    except OSError as error:
+        sys.exit(f"edgetainer: {error}; is --state-dir a folder that can be written to?")
+    return server
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the state folder and the database to where a server can start.
+
+    :raises EdgetainerError: `unavailable`, no database; `config_invalid`.
+    """
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Without a reactor everything happens at once, in this thread.
+    database = Database(settings.database_url, reactor=None)
+    try:
+        _at_once(database.migrate())
+        users = compose_people(settings, database, reactor=None).users
+        password = _at_once(Deferred.fromCoroutine(users.first_admin()))
+    finally:
+        database.close()
+    if password is not None:
+        path = settings.state_dir / "admin-password"
+        files.write(path, f"{password}\n".encode())
+        print(f"Created the user admin; the password is in {path}", flush=True)
+        if sys.stdout.isatty():  # a log file is no place for it
+            print(f"It is {password}", flush=True)
+
+
+def _at_once(deferred: Deferred[Any]) -> Any:
+    """What a Deferred that has fired already fired with."""
+    outcome: list[Any] = []
+    deferred.addBoth(outcome.append)
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return outcome[0]
+
+
+class Server(Service):
+    """A running server.
+
+    :param reactor: the process's own.
+    """
+
+    name = "edgetainer"
+
+    def __init__(self, settings: Settings, *, reactor: Any) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._parts: Parts = compose(settings, reactor=reactor)
+        self._port: Any = None
+
+    def startService(self) -> None:
+        """Start; a failure from here on stops the process with exit status 1."""
+        super().startService()
+        _log_from(self.settings.log_level)
+        Deferred.fromCoroutine(self._start()).addErrback(self._failed)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order; fires when what was under way has been written."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        parts, settings = self._parts, self.settings
+        await parts.identities.load()
+        await parts.presence.start()
+        parts.tunnel.start()
+        self._port = self._reactor.listenTCP(
+            settings.https_port, parts.https, backlog=BACKLOG, interface=settings.interface
+        )
+        _log.info(
+            "console at {url}, devices at *.{apps}{suffix}, tunnel at UDP {interface}:{tunnel}",
+            url=settings.console_url,
+            apps=settings.apps_domain,
+            suffix=settings.port_suffix,
+            interface=settings.interface,
+            tunnel=settings.tunnel_port,
+        )
+
+    async def _stop(self) -> None:
+        parts = self._parts
+        if self._port is not None:
+            await self._port.stopListening()
+        # First the sessions, which say goodbye, then the socket they say it on.
+        parts.switchboard.stop()
+        await parts.tunnel.close()
+        await parts.presence.stop()
+        parts.passwords.close()
+        parts.database.close()
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(EdgetainerError, CannotListenError):
+            _log.critical("the server cannot start: {why}", why=failure.getErrorMessage())
+        else:
+            _log.failure("the server cannot start", failure)
+        # twistd's own exit status would be 0, which a service manager takes for
+        # a wish; everything has been stopped and logged by then.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_FAILED)
+        self._reactor.stop()
+
+
+def _log_from(level: str) -> None:
+    """Let nothing below `level` into the log, wherever twistd writes it."""
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    # twistd has made the observers and tells nobody which; see test_tap.
+    for observer in list(globalLogPublisher._observers):
+        globalLogPublisher.removeObserver(observer)
+        globalLogPublisher.addObserver(FilteringLogObserver(observer, [predicate]))

@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from edgetainer.storage.database import Database
+    from tests.system import System
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,3 +64,14 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
     with databases.opened(request.param, tmp_path, reactor=None, empty=True) as door:
         yield door
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """A whole running system on each kind of database: server, device, demo stack."""
+    from tests import system
+
+    with system.running(request.param, tmp_path_factory.mktemp(request.param)) as running:
+        yield running

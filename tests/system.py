@@ -16,11 +16,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import docker
 
@@ -29,8 +28,7 @@ from edgetainer.cli.client import Client
 from edgetainer_agent.docker import project_prefix
 from tests import databases
 from tests.docker import remove_projects
-
-T = TypeVar("T")
+from tests.ports import free_ports, until
 
 ROOT = Path(__file__).parent.parent
 START_WITHIN_S = 180.0
@@ -210,34 +208,9 @@ def image_of(program: Path) -> Iterator[str]:
         engine.remove_image(f"{repository}:1", force=True)
 
 
-def until(what: str, condition: Callable[[], T], within_s: float) -> T:
-    """Wait until `condition()` holds, and return it."""
-    deadline = time.monotonic() + within_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
-        time.sleep(0.1)
-
-
 def alive(pid: int) -> bool:
     """Whether a process runs (one that has ended and was not asked for does not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def free_ports() -> int:
-    """A TCP port that is free, with the next UDP port free as well."""
-    for _ in range(100):
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two free ports in a row")

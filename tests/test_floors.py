@@ -42,8 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Settings are values that only those who put things together read.
     "config": GROUND | {"config_values"},
     "config_values": GROUND,
+    "composition": DOORS | {"config"},
     "cli": DOORS | {"config", "tap"},
-    "tap": DOORS | {"config"},
+    "tap": DOORS | {"composition", "config"},
     # The agent: the tunnel and what is pure, and nothing else of the server.
     "edgetainer_agent": {"tunnel", "quic", "domain", "errors"},
     "twisted.plugins": {"tap"},

@@ -290,6 +290,17 @@ def problem(request: IRequest, failure: Failure) -> bytes:
         incident = secrets.token_hex(4)
         _log.failure("request failed, incident {incident}", failure, incident=incident)
         error = EdgetainerError("internal", f"The server's log tells more under {incident}.")
+    else:
+        # What a caller is told can be found in the log by its code. The query is
+        # left out: addresses are no place for secrets, but people put them there.
+        _log.info(
+            "{method} {path} {status} {code}: {detail}",
+            method=_plain(request.method),
+            path=_plain(request.path),
+            status=error.status,
+            code=error.code,
+            detail=error.detail,
+        )
     request.setResponseCode(error.status)
     request.setHeader("cache-control", "no-store")
     if error.status == 401:
@@ -298,6 +309,11 @@ def problem(request: IRequest, failure: Failure) -> bytes:
     if retry_after_s is not None:
         request.setHeader("retry-after", str(int(retry_after_s)))
     return _send(request, msgspec.json.encode(error.problem()), "application/problem+json")
+
+
+def _plain(text: bytes) -> str:
+    """Bytes from outside as one line of the log can hold them."""
+    return ascii(text[:200].decode("latin-1"))[1:-1]
 
 
 def _send(request: IRequest, body: bytes, kind: str) -> bytes:

@@ -91,7 +91,7 @@ def deploy(client: Client, device_id: str, compose: str) -> str:
     :returns: the id of the deployment.
     """
     version = hashlib.sha256(compose.encode()).hexdigest()[:12]
-    software = find(client, "/api/software", lambda it: it["name"] == SOFTWARE)
+    software = find(client, f"/api/software?limit={_PAGE_LIMIT}", lambda it: it["name"] == SOFTWARE)
     if software is None or version not in versions(software):
         upload = {"name": SOFTWARE, "version": version, "compose": compose}
         software = client.ask("POST", "/api/software/upload", upload)
@@ -143,7 +143,7 @@ def running(client: Client, device_id: str) -> list[str]:
 
 def find(client: Client, path: str, matches: Callable[[Any], bool]) -> Any | None:
     """The first item of a list that matches."""
-    items = client.ask("GET", f"{path}?limit={_PAGE_LIMIT}")["items"]
+    items = client.ask("GET", path)["items"]
     return next((item for item in items if matches(item)), None)
 
 

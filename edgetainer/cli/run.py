@@ -175,7 +175,7 @@ class Run:
             token_file.write_text(token)
         self.agent = Child(
             "demo device",
-            [program("edgetainer-agent"), "--config", str(config)],
+            [sys.executable, "-P", "-m", "edgetainer_agent.main", "--config", str(config)],
             log=self.state / "logs" / "device.log",
         )
         self.device_id = self._until(DEVICE_WITHIN_S, "the demo device", self._online_device)

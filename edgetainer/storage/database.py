@@ -168,8 +168,17 @@ class Database:
         raise AssertionError("unreachable")
 
     def _migrate(self, revision: str) -> None:
-        with migrations.lock(self._engine, is_sqlite=self.is_sqlite) as connection:
-            migrations.migrate(connection, revision)
+        try:
+            with migrations.lock(self._engine, is_sqlite=self.is_sqlite) as connection:
+                migrations.migrate(connection, revision)
+        except (DBAPIError, TimeoutError) as error:
+            if not _is_away(error):
+                raise
+            # Told at start, to whoever set the address: the driver's reason helps.
+            reason = str(getattr(error, "orig", error)).strip()
+            raise EdgetainerError(
+                "unavailable", f"The database does not answer: {reason}"
+            ) from error
 
 
 def _closed() -> Any:

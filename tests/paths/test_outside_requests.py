@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from tests.paths import testbed
-from tests.system import System, image_of, until
+from tests.ports import until
+from tests.system import System, image_of
 
 pytestmark = pytest.mark.whole_machine
 
@@ -30,7 +31,13 @@ def host(system: System) -> Iterator[str]:
     with image_of(Path(testbed.__file__)) as image:
         services = {"bed": {"image": image, "expose": [str(testbed.PORT)], "init": True}}
         system.deploy("testbed", yaml.safe_dump({"services": services}))
-        yield system.expose("bed", "bed", testbed.PORT)
+        name = system.expose("bed", "bed", testbed.PORT)
+        until(
+            "the device has opened the door and the container answers",
+            lambda: asked(system, name, "GET", "/ended").status == 200,
+            20,
+        )
+        yield name
 
 
 def asked(

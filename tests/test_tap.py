@@ -1,0 +1,150 @@
+"""The server starts as a `twistd` service, from nothing, and stops in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgetainer.config import OPTIONS
+from tests import databases
+from tests.ports import free_ports, until
+
+ROOT = Path(__file__).parent.parent
+TWISTD = Path(sys.executable).parent / "twistd"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+def twistd(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TWISTD, *arguments],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_names_every_option(tmp_path: Path) -> None:
+    shown = twistd("edgetainer", "--help", folder=tmp_path).stdout
+    for option in OPTIONS:
+        assert f"--{option.flag}=" in shown
+    assert "EDGETAINER_" in shown
+
+
+def test_a_bad_option_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    ended = twistd(
+        *("-n", "edgetainer", "--state-dir", str(state), "--heartbeat-s", "often"),
+        folder=tmp_path,
+    )
+    assert ended.returncode == 1
+    assert "heartbeat_s: 'often' (from --heartbeat-s)" in ended.stdout + ended.stderr
+    assert not state.exists()
+
+
+def test_a_database_that_cannot_be_used_ends_the_program(tmp_path: Path) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_ports()}/nothing"
+    ended = twistd(
+        *("-n", "--pidfile=", "edgetainer", "--state-dir", str(tmp_path / "state")),
+        *("--database-url", url, "--interface", "127.0.0.1", "--https-port", str(free_ports())),
+        folder=tmp_path,
+    )
+    assert ended.returncode == 1
+    assert "unavailable" in ended.stdout + ended.stderr
+
+
+@contextmanager
+def server(state: Path, port: int, *more: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [
+            *(TWISTD, "-n", "--pidfile=", "edgetainer", "--state-dir", state),
+            *("--interface", "127.0.0.1", "--https-port", str(port), *more),
+        ],
+        cwd=state.parent,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def healthy(state: Path, port: int) -> bool:
+    try:
+        context = ssl.create_default_context(cafile=state / "tls" / "ca.pem")
+        url = f"https://localhost:{port}/api/health"
+        with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+            return json.load(answer) == {"status": "ok"}
+    except (OSError, ssl.SSLError):
+        return False
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_it_starts_from_nothing_and_keeps_its_state(kind: str, tmp_path: Path) -> None:
+    state, port = tmp_path / "state", free_ports()
+    with databases.fresh(kind, tmp_path, empty=True) as url:
+        with server(state, port, "--database-url", url) as process:
+            until("it answers", lambda: healthy(state, port), 60)
+            password = state / "admin-password"
+            assert stat.S_IMODE(password.stat().st_mode) == 0o600
+            first = password.read_text()
+            assert len(first.strip()) >= 16
+            kept = {path: path.read_bytes() for path in state.glob("*/*.key")}
+            assert kept
+            for path in kept:
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=30)
+            # twistd ends by the signal that it was told to end by.
+            assert process.returncode == -signal.SIGTERM
+            assert "Server Shut Down" in output
+            assert str(password) in output
+            assert first.strip() not in output
+            assert "Traceback" not in output
+        with server(state, port, "--database-url", url) as process:
+            until("it answers again", lambda: healthy(state, port), 60)
+            assert password.read_text() == first
+            assert {path: path.read_bytes() for path in state.glob("*/*.key")} == kept
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=30)
+            assert first.strip() not in output
+
+
+def test_the_log_level_holds_for_whatever_twistd_logs_to(tmp_path: Path) -> None:
+    state, port = tmp_path / "state", free_ports()
+    with server(state, port, "--log-level", "critical") as process:
+        until("it answers", lambda: healthy(state, port), 60)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+    assert "GET /api/health" not in output
+    assert "starting up" in output  # twistd's own, before the server is made
+
+
+def test_a_port_that_is_taken_ends_the_program(tmp_path: Path) -> None:
+    state, port = tmp_path / "state", free_ports()
+    with server(state, port):
+        until("it answers", lambda: healthy(state, port), 60)
+        with server(tmp_path / "other", port, "--tunnel-port", str(free_ports())) as second:
+            output, _ = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert f"{port}" in output
+        assert "the server cannot start" in output
