@@ -10,15 +10,10 @@ left by the visitor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol as Interface
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -29,56 +24,11 @@ from edgetainer.gateway.head import RequestHead
 from edgetainer.gateway.headers import to_container, to_visitor
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import Reply, error_reply
+from edgetainer.gateway.parties import Door, Visitor
 from edgetainer.gateway.upstream import Upstream
-
-FieldList = Sequence[tuple[bytes, bytes]]
 
 #: Between looks at rates and standstills; every limit they serve is a multiple.
 TICK_S = 10.0
-
-
-class Visitor(Interface):
-    """What an exchange needs of HTTP towards the visitor; `Http1Protocol` is one."""
-
-    address: str
-
-    @property
-    def answer_paused(self) -> bool:
-        """Whether the visitor reads too slowly just now."""
-
-    def inform(self, status: int, headers: FieldList = ()) -> None:
-        """Send an interim response."""
-
-    def respond(self, status: int, headers: FieldList, reason: bytes = b"") -> None:
-        """Send the head of the response."""
-
-    def write(self, data: bytes) -> None:
-        """Send a piece of it."""
-
-    def finish(self) -> None:
-        """It is complete."""
-
-    def switch(self, headers: FieldList) -> None:
-        """Answer 101 and become a pipe."""
-
-    def abort(self) -> None:
-        """Break the connection."""
-
-    def hold_body(self) -> None:
-        """Bring no more of the request's body."""
-
-    def release_body(self) -> None:
-        """Bring the request's body."""
-
-
-class Door(Interface):
-    """Decides where a request goes. `Entrance` is one."""
-
-    async def admit(self, head: RequestHead) -> IStreamClientEndpoint | Reply:
-        """The way to the container, or the gateway's own answer; raises EdgetainerError."""
-
-    async def recheck(self, head: RequestHead) -> None:
-        """Raise EdgetainerError when an exchange admitted earlier may not go on."""
 
 
 class _UpstreamFactory(Factory):

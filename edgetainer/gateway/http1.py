@@ -11,7 +11,7 @@ looked at before the answer under way is complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -26,8 +26,7 @@ from edgetainer.gateway.exchange import Exchange
 from edgetainer.gateway.head import HEAD_BYTES, RequestHead, parse_head, refuse
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import error_reply
-
-FieldList = Sequence[tuple[bytes, bytes]]
+from edgetainer.gateway.parties import FieldList
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from typing import Protocol as Interface
 
 import h11
 from twisted.internet.error import ConnectionDone
@@ -21,35 +20,8 @@ from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.gateway.head import RequestHead
+from edgetainer.gateway.parties import Reader
 from edgetainer.quic.errors import StreamReset
-
-
-class Reader(Interface):
-    """Who hears what the container says."""
-
-    def answer_informed(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """An interim response came."""
-
-    def answer_begun(self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes) -> None:
-        """The head of the final response came."""
-
-    def answer_switched(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """The container answered 101; `answer_received` brings raw bytes from here on."""
-
-    def answer_received(self, data: bytes) -> None:
-        """A piece of the body came."""
-
-    def answer_ended(self) -> None:
-        """The response is complete, or the raw stream has ended."""
-
-    def answer_failed(self, error: EdgetainerError) -> None:
-        """There will be no (whole) response."""
-
-    def hold_body(self) -> None:
-        """The container reads slowly."""
-
-    def release_body(self) -> None:
-        """The container reads again."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
-from edgetainer.hub.protocol import Socket, parse_message
+from edgetainer.hub.socket import Socket, parse_message
 from edgetainer.services.terminals import Terminal, Terminals
 from edgetainer.tunnel.channel import FrameProtocol, abort
 from edgetainer.tunnel.messages import Exit, FrameType, Resize

@@ -22,12 +22,10 @@ from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
 from edgetainer.hub.protocol import (
     MESSAGE_BYTES,
-    RECHECK_S,
-    TICKET_WAIT_S,
     HubResource,
     LiveSocket,
-    parse_message,
 )
+from edgetainer.hub.socket import RECHECK_S, TICKET_WAIT_S, parse_message
 from edgetainer.services.hub import HubTickets
 from tests.hub.support import ADMIN, VIEWER, Browser, People, browse
 

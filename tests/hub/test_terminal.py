@@ -19,7 +19,8 @@ from twisted.web.server import Site
 
 from edgetainer.domain.access import Principal
 from edgetainer.errors import EdgetainerError
-from edgetainer.hub.protocol import RECHECK_S, HubResource
+from edgetainer.hub.protocol import HubResource
+from edgetainer.hub.socket import RECHECK_S
 from edgetainer.hub.terminal import HIGH, LOW, TerminalSocket
 from edgetainer.services.terminals import Terminal
 from edgetainer.services.tickets import Tickets
