@@ -95,10 +95,11 @@ class Authority:
         make_key: Callable[[], PrivateKey] = p256,
         server_usage: bool = False,
         expired: bool = False,
+        san: str | None = None,
     ) -> Leaf:
         """A leaf for a TLS client; `server_usage` and `expired` spoil it on purpose."""
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server_usage else ExtendedKeyUsageOID.CLIENT_AUTH
-        return self._leaf(name, usage, make_key=make_key, expired=expired)
+        return self._leaf(name, usage, make_key=make_key, expired=expired, san=san)
 
     def _leaf(
         self,

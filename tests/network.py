@@ -11,6 +11,7 @@ the TLS engine reads the wall clock (see `tests.authority`).
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -97,6 +98,9 @@ class Network:
         self.authority = authority or shared_authority()
         self._next_client = 1
         self._standing = 0
+        self._flying: list[tuple[float, int, bytes, Address, Address]] = []
+        self._sent = 0
+        self._arrival: Any = None
 
     # The link.
 
@@ -110,7 +114,27 @@ class Network:
         copies = 2 if self.random.random() < self.duplicate else 1
         for _ in range(copies):
             delay = self.delay + self.random.random() * self.jitter
-            self.clock.callLater(delay, self._arrive, data, source, destination)
+            self._sent += 1
+            arrival = self.clock.seconds() + delay
+            heapq.heappush(self._flying, (arrival, self._sent, data, source, destination))
+        self._wake()
+
+    def _wake(self) -> None:
+        # One call of the clock for the next arrival: it sorts all its calls each
+        # time, which thousands of datagrams in flight would make slow.
+        if self._flying and (self._arrival is None or self._flying[0][0] < self._arrival.getTime()):
+            if self._arrival is not None:
+                self._arrival.cancel()
+            delay = max(0.0, self._flying[0][0] - self.clock.seconds())
+            self._arrival = self.clock.callLater(delay, self._arrivals)
+
+    def _arrivals(self) -> None:
+        self._arrival = None
+        now = self.clock.seconds() + 1e-9
+        while self._flying and self._flying[0][0] <= now:
+            _, _, data, source, destination = heapq.heappop(self._flying)
+            self._arrive(data, source, destination)
+        self._wake()
 
     def _arrive(self, data: bytes, source: Address, destination: Address) -> None:
         carrier = self.carriers.get(destination)

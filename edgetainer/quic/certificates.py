@@ -50,6 +50,17 @@ def _check_key(certificate: x509.Certificate) -> None:
     raise CertificateRefused("The certificate's key is of a kind that is not accepted")
 
 
+def is_for_servers(certificate: x509.Certificate) -> bool:
+    """Whether a certificate's purpose, where it states one, admits a TLS server."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError:
+        return False
+    return ExtendedKeyUsageOID.SERVER_AUTH in usage
+
+
 def verify_client_chain(
     chain: Sequence[x509.Certificate],
     authorities: Sequence[x509.Certificate],

@@ -36,6 +36,7 @@ from aioquic.quic.stream import QuicStream
 from cryptography import x509
 from twisted.logger import Logger
 
+from edgetainer.quic.certificates import is_for_servers
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
     CONNECTION_WINDOW_MAX,
@@ -373,8 +374,23 @@ class Connection(QuicConnection):
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
-        if self._verify_client is not None:
+        if self._is_client:
+            self._require_server_purpose(self.tls)
+        elif self._verify_client is not None:
             self._require_client_certificate(self.tls, self._verify_client)
+
+    def _require_server_purpose(self, context: tls.Context) -> None:
+        # The base checks chain, dates and name, but not the purpose: without this
+        # a client's certificate could pose as a server's (RFC 5280 4.2.1.12).
+        handle_verify = context._client_handle_certificate_verify
+
+        def verify_received(input_buf: Buffer) -> None:
+            assert context._peer_certificate is not None
+            if not is_for_servers(context._peer_certificate):
+                raise tls.AlertBadCertificate("The certificate is not for a server")
+            handle_verify(input_buf)
+
+        context._client_handle_certificate_verify = verify_received  # type: ignore[method-assign]
 
     def _require_client_certificate(self, context: tls.Context, verify: VerifyClient) -> None:
         handle_certificate = context._server_handle_certificate

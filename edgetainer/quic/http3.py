@@ -366,15 +366,21 @@ class Http3Connection:
         self.send_headers(stream_id, [(b":status", b"%d" % status), length, *headers])
         self.send_body(stream_id, body, ended=True)
 
-    def drop_stream(self, stream_id: int, code: int, *, writing: bool = True) -> None:
-        """Read nothing more from a stream and, if `writing`, take back what was not sent."""
+    def drop_stream(
+        self, stream_id: int, code: int, *, reading: bool = True, writing: bool = True
+    ) -> None:
+        """Swallow what still comes on a stream.
+
+        :param reading: ask the peer to stop sending (STOP_SENDING).
+        :param writing: take back what was not sent (RESET_STREAM).
+        """
         self._exchanges.pop(stream_id, None)
         if self._framing is not None:
             self._framing.forget(stream_id)
         self._uncredited.pop(stream_id, None)
         if self.driver.quic.stream_is_open(stream_id):
             self._incoming[stream_id] = _Sink(self, stream_id)
-            self.driver.quic.abandon(stream_id, code, reading=True, writing=writing)
+            self.driver.quic.abandon(stream_id, code, reading=reading, writing=writing)
             self.driver.transmit_soon()
 
 

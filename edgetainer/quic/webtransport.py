@@ -89,7 +89,7 @@ class WebTransportSession:
             self._session_id, close_capsule(code, reason), end_stream=True
         )
         self._end(failure(ConnectionClosed(H3_NO_ERROR, reason, by_peer=False)))
-        self.connection.drop_stream(self._session_id, H3_NO_ERROR, writing=False)
+        self._let_go()
 
     def notify_close(self) -> Deferred[None]:
         """Fires when the session is over: None if cleanly, else the reason."""
@@ -151,6 +151,10 @@ class WebTransportSession:
         for waiter in waiters:
             _tell(waiter, reason)
 
+    def _let_go(self) -> None:
+        # No STOP_SENDING: it could overtake the capsule and look like a failure.
+        self.connection.drop_stream(self._session_id, H3_NO_ERROR, reading=False, writing=False)
+
     # Exchange: the CONNECT stream after the session was established.
 
     def headers_received(self, headers: list[Header], ended: bool) -> None:
@@ -172,7 +176,7 @@ class WebTransportSession:
             reason = SessionClosed(*closing)
         self.connection.framing.send_data(self._session_id, b"", end_stream=True)
         self._end(failure(reason))
-        self.connection.drop_stream(self._session_id, H3_NO_ERROR, writing=False)
+        self._let_go()
 
     def reset_received(self, code: int) -> None:
         """The peer dropped the session."""

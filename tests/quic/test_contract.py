@@ -1,0 +1,162 @@
+"""The private names of aioquic that we override or touch, each with its shape.
+
+The version is pinned. Who raises it reads this list against the new sources:
+every name here is a promise that aioquic did not make.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from aioquic import tls
+from aioquic.h3.connection import H3Connection, H3Stream
+from aioquic.quic.connection import Limit, QuicConnection
+from aioquic.quic.recovery import QuicPacketRecovery
+from aioquic.quic.stream import QuicStreamReceiver, QuicStreamSender
+
+from tests.quic.pair import Pair
+
+
+def test_the_version_is_the_one_that_was_read() -> None:
+    assert version("aioquic") == "1.7.2"
+
+
+OVERRIDDEN = [
+    (QuicConnection, "_initialize", ["self", "peer_cid"]),
+    (QuicConnection, "_payload_received", ["self", "context", "plain", "crypto_frame_required"]),
+    (QuicConnection, "_replenish_connection_ids", ["self"]),
+    (QuicConnection, "_write_application", ["self", "builder", "network_path", "now"]),
+    (QuicConnection, "_write_connection_limits", ["self", "builder", "space"]),
+    (QuicConnection, "_write_stream_limits", ["self", "builder", "space", "stream"]),
+    (QuicPacketRecovery, "get_loss_detection_time", ["self", "amplification_limited"]),
+    (H3Connection, "_init_connection", ["self"]),
+    (H3Connection, "_get_local_settings", ["self"]),
+    (H3Connection, "_decode_headers", ["self", "stream_id", "frame_data"]),
+    (tls.Context, "_server_handle_certificate", ["self", "input_buf"]),
+    (tls.Context, "_server_handle_certificate_verify", ["self", "input_buf"]),
+    (tls.Context, "_client_handle_certificate_verify", ["self", "input_buf"]),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "parameters"), OVERRIDDEN)
+def test_overridden_methods_have_the_shape_we_know(
+    owner: type, name: str, parameters: list[str]
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+CALLED = [
+    (QuicConnection, "_stream_can_send"),
+    (QuicConnection, "_stream_can_receive"),
+    (QuicConnection, "_send_probe"),
+    (QuicPacketRecovery, "_get_loss_space"),
+    (QuicStreamSender, "reset"),
+    (QuicStreamReceiver, "stop"),
+    (QuicStreamReceiver, "starting_offset"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), CALLED)
+def test_methods_that_we_call_exist(owner: type, name: str) -> None:
+    assert callable(getattr(owner, name))
+
+
+ATTRIBUTES: dict[str, list[str]] = {
+    "quic": [
+        "_close_event",
+        "_configuration",
+        "_host_cid_seq",
+        "_host_cids",
+        "_local_initial_source_connection_id",
+        "_local_max_data",
+        "_local_max_stream_data_bidi_local",
+        "_local_max_stream_data_bidi_remote",
+        "_local_max_stream_data_uni",
+        "_local_max_streams_bidi",
+        "_local_max_streams_uni",
+        "_local_next_stream_id_bidi",
+        "_logger",
+        "_loss",
+        "_network_paths",
+        "_quic_logger",
+        "_remote_max_streams_bidi",
+        "_state",
+        "_streams",
+        "_streams_queue",
+        "tls",
+    ],
+    "loss": [
+        "_pto_count",
+        "_rtt_initialized",
+        "_rtt_smoothed",
+        "_time_of_last_sent_ack_eliciting_packet",
+    ],
+    "sender": [
+        "_buffer",
+        "_buffer_fin",
+        "_buffer_stop",
+        "_pending",
+        "_reset_error_code",
+        "buffer_is_empty",
+        "highest_offset",
+        "is_finished",
+        "reset_pending",
+    ],
+    "receiver": ["_buffer", "highest_offset", "is_finished", "stop_pending"],
+    "stream": ["max_stream_data_local", "max_stream_data_local_sent", "max_stream_data_remote"],
+    "tls": ["_peer_certificate", "_peer_certificate_chain", "_request_client_certificate"],
+    "h3": [
+        "_blocked_streams",
+        "_decoder",
+        "_is_done",
+        "_max_push_id",
+        "_max_table_capacity",
+        "_quic",
+        "_settings_received",
+        "_stream",
+    ],
+}
+
+
+def test_attributes_that_we_touch_exist() -> None:
+    pair = Pair()
+    quic = pair.client.driver.quic
+    stream = quic._streams[0]
+    places: dict[str, Any] = {
+        "quic": quic,
+        "loss": quic._loss,
+        "sender": stream.sender,
+        "receiver": stream.receiver,
+        "stream": stream,
+        "tls": quic.tls,
+        "h3": pair.client.framing,
+    }
+    missing = [
+        f"{place}.{name}"
+        for place, names in ATTRIBUTES.items()
+        for name in names
+        if not hasattr(places[place], name)
+    ]
+    assert missing == []
+
+
+def test_limits_and_http3_streams_keep_the_fields_that_we_use() -> None:
+    limit = Limit(0, "x", 5)
+    assert (limit.used, limit.sent, limit.value) == (0, 5, 5)
+    stream = H3Stream(0)
+    assert (stream.buffer, stream.frame_size, stream.frame_type, stream.session_id) == (
+        b"",
+        None,
+        None,
+        None,
+    )
+
+
+def test_the_server_sends_no_session_ticket() -> None:
+    quic = Pair().server_connection.driver.quic
+    assert quic._session_ticket_handler is None
+    assert quic._session_ticket_fetcher is None
+    assert quic.tls.new_session_ticket_cb is None

@@ -1,0 +1,185 @@
+"""Who may begin a connection, and at what cost."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from aioquic._buffer import Buffer
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetainer.quic.errors import ConnectionClosed
+from edgetainer.quic.server import MAX_HALF_OPEN, MAX_HALF_OPEN_PER_HOST
+from tests.network import SERVER, MemoryCarrier, Network
+
+
+class Stranger:
+    """Sends what it likes and keeps what comes back."""
+
+    def __init__(self, network: Network, host: str = "203.0.113.5", port: int = 1) -> None:
+        self.network = network
+        self.received: list[bytes] = []
+        self.patience = 0.1
+        self.carrier = MemoryCarrier(network, (host, port), self._received)
+
+    def _received(self, data: bytes, address: Any) -> None:
+        self.received.append(data)
+
+    def send(self, data: bytes) -> list[bytes]:
+        self.received = []
+        self.carrier.send(data, SERVER)
+        self.network.pass_time(self.patience)
+        return self.received
+
+    def begin(self) -> QuicConnection:
+        """Go as far as a stock client gets with its first two packets."""
+        quic = QuicConnection(
+            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"])
+        )
+        quic.connect(SERVER, now=0.0)
+        for answer in self.send(quic.datagrams_to_send(now=0.0)[0][0]):
+            quic.receive_datagram(answer, SERVER, now=0.0)
+        for data, _ in quic.datagrams_to_send(now=0.0):
+            self.send(data)
+        return quic
+
+
+def first_packet() -> bytes:
+    quic = QuicConnection(configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"]))
+    quic.connect(SERVER, now=0.0)
+    return quic.datagrams_to_send(now=0.0)[0][0]
+
+
+def kind(packet: bytes) -> QuicPacketType:
+    return pull_quic_header(Buffer(data=packet), host_cid_length=8).packet_type
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def test_the_first_packet_is_answered_with_retry_and_costs_no_memory(network: Network) -> None:
+    server = network.listen(owner=0x3C)
+    stranger = Stranger(network)
+    for _ in range(10):
+        answers = stranger.send(first_packet())
+        assert [kind(answer) for answer in answers] == [QuicPacketType.RETRY]
+        assert len(answers[0]) < 1200, "no amplification"
+        header = pull_quic_header(Buffer(data=answers[0]), host_cid_length=8)
+        assert header.source_cid[0] == 0x3C, "the client's next packet finds its process"
+    assert server._drivers == {}
+
+
+def test_a_token_is_good_for_one_address_only(network: Network) -> None:
+    server = network.listen()
+    stranger, other = Stranger(network), Stranger(network, "203.0.113.6")
+    quic = QuicConnection(configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"]))
+    quic.connect(SERVER, now=0.0)
+    retry = stranger.send(quic.datagrams_to_send(now=0.0)[0][0])[0]
+    quic.receive_datagram(retry, SERVER, now=0.0)
+    packet = quic.datagrams_to_send(now=0.0)[0][0]
+    assert other.send(packet) == []
+    assert server._half_open == {}
+    assert stranger.send(packet)
+    assert len(server._half_open) == 1
+
+
+@pytest.mark.parametrize(("size", "answered"), [(1199, False), (1200, True)])
+def test_versions_are_negotiated_only_with_full_datagrams(
+    network: Network, size: int, answered: bool
+) -> None:
+    network.listen()
+    unknown = b"\xc0\x1a\x2a\x3a\x4a\x08" + os.urandom(8) + b"\x08" + os.urandom(8)
+    answers = Stranger(network).send(unknown + bytes(size - len(unknown)))
+    assert [kind(answer) for answer in answers] == (
+        [QuicPacketType.VERSION_NEGOTIATION] if answered else []
+    )
+
+
+def test_version_negotiation_is_never_answered(network: Network) -> None:
+    network.listen()
+    packet = b"\x80\x00\x00\x00\x00\x08" + os.urandom(8) + b"\x08" + os.urandom(8)
+    assert Stranger(network).send(packet + bytes(1200)) == []
+
+
+def test_a_handshake_that_stands_still_is_forgotten_after_five_seconds(network: Network) -> None:
+    server = network.listen()
+    Stranger(network).begin()
+    assert len(server._half_open) == 1
+    network.pass_time(5)
+    assert server._half_open == {}
+    assert server._drivers == {}
+    assert not server._half_open_hosts
+
+
+def test_half_open_handshakes_are_few_and_no_host_takes_them_all(network: Network) -> None:
+    server = network.listen()
+    network.delay = 0.0001
+    for port in range(1, MAX_HALF_OPEN_PER_HOST + 5):
+        stranger = Stranger(network, port=port)
+        stranger.patience = 0.001
+        stranger.begin()
+    assert len(server._half_open) == MAX_HALF_OPEN_PER_HOST
+    network.run(network.connect())
+    assert MAX_HALF_OPEN == 2 * MAX_HALF_OPEN_PER_HOST
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=1500))
+def test_noise_is_survived(noise: bytes) -> None:
+    network = Network()
+    server = network.listen()
+    server.datagram_received(noise, ("203.0.113.5", 1))
+    server.datagram_received(first_packet()[:20] + noise, ("203.0.113.5", 1))
+    assert server._half_open == {}
+
+
+def test_noise_to_a_live_connection_is_survived(network: Network) -> None:
+    accepted: list[Any] = []
+    server = network.listen(on_connection=accepted.append)
+    client = network.run(network.connect())
+    cid = accepted[0].driver.quic.host_cid
+    for length in range(0, 1200, 50):
+        server.datagram_received(b"\x41" + cid + os.urandom(length), ("203.0.113.5", 1))
+        server.datagram_received(b"\xe1" + cid + os.urandom(length), ("203.0.113.5", 1))
+    network.run(client.ping())
+
+
+def test_closing_the_server_tells_its_clients_and_leaves_nothing(network: Network) -> None:
+    server = network.listen()
+    clients = [network.run(network.connect()) for _ in range(3)]
+    ends = [client.notify_close() for client in clients]
+    network.run(server.close())
+    for end in ends:
+        network.run(end)
+    assert server._drivers == {}
+    network.pass_time(10)
+    assert network.clock.getDelayedCalls() == [], "no timer is left"
+    with pytest.raises(ConnectionClosed, match="no answer in time"):
+        network.run(network.connect(timeout=3.0))
+
+
+def test_another_certificate_serves_new_connections(network: Network) -> None:
+    accepted: list[Any] = []
+    server = network.listen(on_connection=accepted.append)
+    old = network.run(network.connect())
+    server.set_tls(network.server_tls(verify_client=lambda chain: "new"))
+    network.run(network.connect())
+    assert [connection.identity for connection in accepted] == ["CN=device", "new"]
+    network.run(old.ping())
+
+
+def test_connecting_can_be_cancelled(network: Network) -> None:
+    connecting = network.connect()
+    failed: list[Any] = []
+    connecting.addErrback(failed.append)
+    connecting.cancel()
+    assert len(failed) == 1
+    network.pass_time(60)
+    assert network.clock.getDelayedCalls() == []
