@@ -19,7 +19,7 @@ from edgetainer.errors import EdgetainerError
 
 # Far above what people write by hand, yet reading stays under a tenth of a
 # second, which matters because it happens on the reactor's thread.
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 128 * 1024
 MAX_DEPTH = 32  # levels of nesting
 MAX_NODES = 20_000  # nodes, each alias counted as often as it is used
 

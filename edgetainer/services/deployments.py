@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -27,6 +28,10 @@ from edgetainer.storage import deployments as stored
 from edgetainer.storage.database import Database
 from edgetainer.storage.deployment_states import State
 from edgetainer.storage.deployments import Deployment
+
+# Bytes of compose files, as JSON, for one target. A device gets its own and its
+# fleet's in one answer, which may have 1 MiB (`quic.http3.RESPONSE_LIMIT`).
+MAX_ASSIGNED = 480 * 1024
 
 
 class Bell(Protocol):
@@ -66,7 +71,8 @@ class Deployments:
 
         :param version: None for the software's current one.
         :raises EdgetainerError: `not_found`; `invalid_field` unless exactly one
-            target is given; `forbidden`, the release has privileges.
+            target is given; `forbidden`, the release has privileges;
+            `invalid_request`, more is wanted there than a device can be sent.
         """
         demand(principal, "deployments.write")
         if (fleet_id is None) == (device_id is None):
@@ -98,6 +104,7 @@ class Deployments:
                 pinned=pinned,
                 now=now,
             )
+            _check_size(connection, fleet_id=fleet_id, device_id=device_id)
             states.begin(connection, id_, now=now)
             if device_id is not None:
                 self._override(connection, software_id, device_id, now)
@@ -231,6 +238,17 @@ class Deployments:
             self._events.publish(
                 f"device:{device_id}", "deployment.assigned", {"revision": revision}
             )
+
+
+def _check_size(connection: Connection, *, fleet_id: str | None, device_id: str | None) -> None:
+    texts = stored.texts(connection, fleet_id=fleet_id, device_id=device_id)
+    size = sum(len(msgspec.json.encode(text)) for text in texts)
+    if size > MAX_ASSIGNED:
+        raise EdgetainerError(
+            "invalid_request",
+            f"The compose files wanted here come to {size} bytes; a device or fleet takes "
+            f"{MAX_ASSIGNED}. End other deployments here first, or make the files smaller.",
+        )
 
 
 def _raise(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgetainer.domain.desired import Wanted
@@ -93,6 +93,16 @@ def of_software(connection: Connection, software_id: str) -> list[Deployment]:
     return [Deployment(**row._mapping) for row in rows]
 
 
+def texts(connection: Connection, *, fleet_id: str | None, device_id: str | None) -> list[str]:
+    """The compose files that are wanted on a target itself."""
+    query = (
+        select(releases.c.docker_compose_yaml)
+        .join(deployments, deployments.c.release_id == releases.c.id)
+        .where(_target(fleet_id=fleet_id, device_id=device_id))
+    )
+    return list(connection.scalars(query))
+
+
 def of_fleet(connection: Connection, fleet_id: str) -> list[str]:
     """The ids of a fleet's deployments, in their order."""
     query = select(deployments.c.id).where(deployments.c.fleet_id == fleet_id)
@@ -145,7 +155,13 @@ def remove(connection: Connection, id: str) -> bool:  # noqa: A002
     return connection.execute(delete(deployments).where(deployments.c.id == id)).rowcount > 0
 
 
-def _concerns(device_id: str) -> Any:
+def _target(*, fleet_id: str | None, device_id: str | None) -> ColumnElement[bool]:
+    if device_id is not None:
+        return deployments.c.device_id == device_id
+    return deployments.c.fleet_id == fleet_id
+
+
+def _concerns(device_id: str) -> ColumnElement[bool]:
     fleet = select(devices.c.fleet_id).where(devices.c.id == device_id).scalar_subquery()
     return or_(deployments.c.device_id == device_id, deployments.c.fleet_id == fleet)
 

@@ -115,7 +115,7 @@ def test_deleting(console):
         ({"compose": PAGE}, "invalid_field", "name"),
         ({"name": "x", "compose": ""}, "invalid_field", "compose"),
         ({"name": "x", "compose": 1}, "invalid_field", "compose"),
-        ({"name": "x", "compose": "x" * 262_145}, "invalid_field", "compose"),
+        ({"name": "x", "compose": "x" * (128 * 1024 + 1)}, "invalid_field", "compose"),
         ({"name": "x", "compose": PAGE, "version": "../1"}, "invalid_field", "version"),
         ({"name": "x", "compose": PAGE, "kind": "y"}, "invalid_field", "kind"),
         ({"name": "---", "compose": PAGE}, "invalid_field", "name"),

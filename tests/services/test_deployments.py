@@ -120,6 +120,25 @@ def test_a_target_is_one_that_is_there(world):
     assert world.rung == []
 
 
+def test_a_target_takes_as_much_as_a_device_can_be_sent(world):
+    device, fleet = world.device(), world.fleet()
+    # A newline is two bytes in JSON, so each is nearly twice as long there.
+    text = PAGE_2 + "\n" * 120_000
+    a, b, c = (world.upload(text, name=name) for name in "abc")
+    small = world.upload(name="small")
+    deploy = world.deployments.deploy
+    now(deploy(world.operator, a.id, device_id=device))
+    now(deploy(world.operator, b.id, device_id=device))
+    error = refusal(deploy(world.operator, c.id, device_id=device))
+    assert error.code == "invalid_request"
+    assert "bytes" in error.detail
+    assert world.rung == [(device, 1), (device, 2)]
+    # Another version of what is there takes its place, and other targets have their own.
+    now(deploy(world.operator, a.id, device_id=device))
+    now(deploy(world.operator, c.id, fleet_id=fleet))
+    now(deploy(world.operator, small.id, device_id=device))
+
+
 def test_nothing_is_half_done_when_a_deployment_is_refused(world):
     page = world.upload()
     refusal(world.deployments.deploy(world.operator, page.id, device_id=str(uuid4())))
