@@ -25,6 +25,8 @@ DEFAULT_FILE = Path("/etc/edgetainer/agent.yaml")
 ENVIRONMENT_PREFIX = "EDGETAINER_AGENT_"
 #: A settings file larger than this is a mistake (a log, an image), not settings.
 MAX_FILE_BYTES = 64 * 1024
+#: Characters of the device's name; the server takes no more.
+MAX_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,13 @@ def _text(name: str, value: Any, _base: Path) -> str:
     return value.strip()
 
 
+def _name(name: str, value: Any, base: Path) -> str:
+    text = _text(name, value, base)
+    if len(text) > MAX_NAME or not text.isprintable():
+        raise _invalid(name, f"it must be one line of at most {MAX_NAME} characters")
+    return text
+
+
 def _path(name: str, value: Any, base: Path) -> Path:
     # Relative paths are relative to the file that names them, so that a
     # settings file means the same wherever the agent is started.
@@ -144,7 +153,7 @@ def _number(minimum: float, maximum: float, kind: type = float) -> _Parser:
         try:
             if isinstance(value, bool):
                 raise ValueError
-            number = kind(value)
+            number: float = kind(value)
         except (TypeError, ValueError):
             raise _invalid(name, f"it must be a number, not {value!r}") from None
         if not minimum <= number <= maximum:
@@ -182,7 +191,7 @@ _PARSERS: dict[str, _Parser] = {
     "ca_file": _path,
     "token": _text,
     "token_file": _path,
-    "name": _text,
+    "name": _name,
     "docker_socket": _path,
     "heartbeat_s": _number(1, 86_400),
     "poll_s": _number(1, 86_400),

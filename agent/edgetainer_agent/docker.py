@@ -35,6 +35,8 @@ CALL_TIMEOUT_S = 30
 POOL_THREADS = 4
 #: More containers of our own than this are not reported.
 MAX_CONTAINERS = 200
+#: Ports of one container that are reported; an image may declare a wide range.
+MAX_PORTS = 256
 #: Log text brought back for a report, bytes.
 MAX_LOG_BYTES = 4 * 1024
 
@@ -200,7 +202,7 @@ class Docker:
 
     def _list(self, client: docker.APIClient, stack: str | None) -> tuple[Container, ...]:
         label = PROJECT_LABEL if stack is None else f"{PROJECT_LABEL}={self.prefix}{stack}"
-        found = []
+        found: list[Container] = []
         for summary in client.containers(all=True, filters={"label": label}):
             if not (summary.get("Labels") or {}).get(PROJECT_LABEL, "").startswith(self.prefix):
                 continue
@@ -229,7 +231,7 @@ class Docker:
             state=state["Status"],
             health=(state.get("Health") or {}).get("Status"),
             exit_code=state["ExitCode"] if state["Status"] in ("exited", "dead") else None,
-            ports=tuple(sorted(filter(None, map(_port, declared)), key=_port_order)),
+            ports=tuple(sorted(filter(None, map(_port, declared)), key=_port_order)[:MAX_PORTS]),
             started_at=state.get("StartedAt", ""),
             network_mode=(inspected.get("HostConfig") or {}).get("NetworkMode", ""),
             addresses=tuple(

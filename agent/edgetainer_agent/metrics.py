@@ -18,6 +18,8 @@ import psutil
 
 #: What is asked for disk space: where Docker keeps its data, if it is there.
 DATA_FOLDERS = (Path("/var/lib/docker"), Path("/"))
+#: Characters of what the machine says of itself; the server takes no more.
+MAX_LINE = 200
 _OS_RELEASE = Path("/etc/os-release")
 _MODEL = Path("/proc/device-tree/model")
 
@@ -46,7 +48,7 @@ def os_version() -> str:
         for line in _OS_RELEASE.read_text().splitlines():
             name, _, value = line.partition("=")
             if name == "PRETTY_NAME":
-                return " ".join(shlex.split(value)) or platform.system()
+                return _line(" ".join(shlex.split(value))) or platform.system()
     return f"{platform.system()} {platform.release()}"
 
 
@@ -59,11 +61,15 @@ def hardware_info() -> dict[str, Any]:
         "kernel": platform.release(),
     }
     with contextlib.suppress(OSError):
-        info["model"] = _MODEL.read_text().rstrip("\0\n")
+        info["model"] = _line(_MODEL.read_text())
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "model name":
-                info["cpu_model"] = value.strip()
+                info["cpu_model"] = _line(value.strip())
                 break
     return info
+
+
+def _line(text: str) -> str:
+    return "".join(filter(str.isprintable, text))[:MAX_LINE]

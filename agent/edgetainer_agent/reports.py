@@ -29,7 +29,7 @@ class Reporter:
     """Sends reports while there is a connection and keeps them while there is none.
 
     :param request: as `Dialer.request`.
-    :param containers: the container list that goes along.
+    :param containers: the container list that goes along; None: not known just now.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Reporter:
         *,
         clock: IReactorTime,
         request: Callable[..., Deferred[Any]],
-        containers: Callable[[], Awaitable[list[dict[str, Any]]]],
+        containers: Callable[[], Awaitable[list[dict[str, Any]] | None]],
         random: Callable[[float, float], float] = random_module.uniform,
     ) -> None:
         self._request = request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
@@ -98,6 +97,7 @@ class AgentService(Service):
             server_url=settings.server_url,
             facts={
                 "hostname": settings.name,
+                "agent_version": __version__,
                 "os_version": metrics.os_version(),
                 "hardware_info": metrics.hardware_info(),
             },
@@ -225,7 +225,6 @@ class Device:
             "agent_version": __version__,
             "name": self._settings.name,
             "revision": max(0, self.runner.revision),
-            "pid": os.getpid(),
         }
 
     def _connected(self, hello: dict[str, Any]) -> None:
@@ -282,12 +281,13 @@ class Device:
             "revision": max(0, self.runner.revision),
         }
 
-    async def _containers(self) -> list[dict[str, Any]]:
+    async def _containers(self) -> list[dict[str, Any]] | None:
         try:
             return [container.document() for container in await self.docker.containers()]
         except EdgetainerError as error:
+            # Not "there are none": the engine may be away for a moment.
             log.debug("No containers to report: {why}", why=error)
-            return []
+            return None
 
 
 def _seconds(value: Any) -> float | None:

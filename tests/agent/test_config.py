@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from edgetainer.errors import EdgetainerError
-from edgetainer_agent.config import load
+from edgetainer_agent.config import Settings, load
 
 WHOLE = {"state_dir": "state", "server_url": "https://console.example.com:8443/"}
 
@@ -55,6 +56,8 @@ def test_environment_wins_and_empty_means_not_set(tmp_path: Path) -> None:
         ({"heartbeat_s": True}, "heartbeat_s"),
         ({"log_level": "loud"}, "log_level"),
         ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "two\nlines"}, "name"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -82,3 +85,9 @@ def test_unknown_variables_and_missing_files_are_refused(tmp_path: Path) -> None
         load(None, {"EDGETAINER_AGENT_COLOUR": "red"})
     with pytest.raises(EdgetainerError, match="cannot read"):
         load(tmp_path / "missing.yaml", {})
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "agent.md").read_text()
+    for setting in fields(Settings):
+        assert f"| `{setting.name}` |" in text

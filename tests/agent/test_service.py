@@ -253,7 +253,7 @@ async def test_without_docker_it_stays_online(tmp_path: Path, server: DeviceServ
     try:
         await agent.online()
         await until(lambda: server.posted["heartbeat"])
-        assert server.posted["heartbeat"][0]["containers"] == []
+        assert server.posted["heartbeat"][0]["containers"] is None
         with pytest.raises(EdgetainerError) as caught:
             await server.open(TerminalTarget("web", 80, 24), Screen())
         assert caught.value.code == "docker_unavailable"
