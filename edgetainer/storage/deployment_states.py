@@ -101,10 +101,12 @@ def record(connection: Connection, state: State) -> bool:
     known = _state(row)
     if state.revision < known.revision:
         return False
+    news = (known.status, known.detail) != (state.status, state.detail)
+    values = _values(state) if news else {"revision": state.revision}
     connection.execute(
-        update(states).where(_is(state.deployment_id, state.device_id)).values(**_values(state))
+        update(states).where(_is(state.deployment_id, state.device_id)).values(**values)
     )
-    return (known.status, known.detail) != (state.status, state.detail)
+    return news
 
 
 def of_device(connection: Connection, device_id: str) -> dict[str, State]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from edgetainer.storage import deployment_states as states
@@ -64,6 +66,15 @@ def test_a_report_twice_is_no_news_and_an_older_one_is_ignored(database, fleet):
     assert say(database, whole, members[0], "updating", revision=4) is False
     assert say(database, whole, members[0], "deployed", revision=3) is False
     assert say(database, whole, members[0], "deployed", revision=4) is True
+
+
+def test_saying_the_same_of_a_later_revision_is_no_change(database, fleet):
+    whole, _own, members = fleet
+    say(database, whole, members[0], "deployed", revision=3)
+    later = State(whole, members[0], 5, "deployed", None, NOW + timedelta(hours=1))
+    assert result(database.run(lambda c: states.record(c, later))) is False
+    kept = result(database.read(lambda c: states.of_device(c, members[0])))[whole]
+    assert (kept.revision, kept.updated_at) == (5, NOW)
 
 
 def test_beginning_again_forgets_and_asks_for_the_new_revision(database, fleet):
