@@ -60,6 +60,8 @@ th { color: var(--accent); width: 40%; }
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{greeting}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+viewBox='0 0 8 8'%3E%3Crect width='8' height='8' rx='2' fill='%231c5fd6'/%3E%3C/svg%3E">
 <style>{style}</style></head>
 <body><main>
 <h1>{greeting}</h1>
