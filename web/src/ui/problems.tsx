@@ -31,13 +31,15 @@ export function Empty(props: {
   title: string;
   children: ReactNode;
   action?: ReactNode;
+  /** Whether it is all that the page has to say. */
+  page?: boolean;
 }) {
   return (
     <Stack align="center" gap="xs" py={56} px="md" ta="center" maw={520} mx="auto">
       <span style={{ color: "var(--e-accent)" }} aria-hidden="true">
         {props.icon}
       </span>
-      <Title order={2} size="h4" mt="xs">
+      <Title order={props.page ? 1 : 2} size="h4" mt="xs">
         {props.title}
       </Title>
       <Text c="dimmed" size="sm" component="div">
@@ -54,6 +56,7 @@ export function NotFound() {
     <main>
       <Empty
         icon={<IconMapQuestion size={44} stroke={1.5} />}
+        page
         title="There is nothing at this address"
         action={
           <Button component={Link} to="/devices">
@@ -72,6 +75,7 @@ export function Crashed({ error }: ErrorComponentProps) {
   return (
     <Empty
       icon={<IconAlertTriangle size={44} stroke={1.5} />}
+      page
       title="This page has stopped working"
       action={<Button onClick={() => location.reload()}>Reload the console</Button>}
     >

@@ -10,6 +10,7 @@ import {
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
+  IconCheck,
   IconDeviceDesktop,
   IconLogout,
   IconMenu2,
@@ -17,6 +18,7 @@ import {
   IconPackage,
   IconServer2,
   IconSun,
+  IconUser,
 } from "@tabler/icons-react";
 import { Link, Outlet } from "@tanstack/react-router";
 import { session } from "../api/client";
@@ -50,19 +52,20 @@ function Frame() {
       <a className="skip-link" href="#main">
         Skip to content
       </a>
-      <div className={classes.rail}>
+      <nav className={classes.rail} aria-label="Main">
         <Link to="/" className={classes.brand}>
           <Logo />
           <span className={classes.label}>Edgetainer</span>
         </Link>
         <Places />
-      </div>
+      </nav>
       <Drawer opened={open} onClose={drawer.close} title="Edgetainer" size={280} padding="md">
-        <div className={classes.drawer}>
+        <nav className={classes.drawer} aria-label="Main">
           <Places onPick={drawer.close} />
-        </div>
+        </nav>
       </Drawer>
-      <header className={classes.header}>
+      {/* No <header>: Mantine's dialogs have one, and a page has a single banner. */}
+      <section className={classes.header} aria-label="Top bar">
         <ActionIcon
           className={classes.burger ?? ""}
           variant="subtle"
@@ -80,7 +83,7 @@ function Frame() {
         <FreshnessBadge />
         <SchemeMenu />
         <UserMenu />
-      </header>
+      </section>
       <main id="main" className={classes.main} tabIndex={-1}>
         <div className={classes.content}>
           <Outlet />
@@ -95,14 +98,14 @@ function Frame() {
 
 function Places({ onPick }: { onPick?: () => void }) {
   return (
-    <nav aria-label="Main">
+    <>
       {PLACES.map(({ to, label, icon: Icon }) => (
         <Link key={to} to={to} className={classes.link} onClick={() => onPick?.()}>
           <Icon size={20} stroke={1.75} aria-hidden />
           <span className={classes.label}>{label}</span>
         </Link>
       ))}
-    </nav>
+    </>
   );
 }
 
@@ -144,9 +147,10 @@ function SchemeMenu() {
         {SCHEMES.map(({ value, label, icon: ItemIcon }) => (
           <Menu.Item
             key={value}
-            role="menuitemradio"
-            aria-checked={value === colorScheme}
             leftSection={<ItemIcon size={16} />}
+            rightSection={
+              value === colorScheme && <IconCheck size={16} role="img" aria-label="(chosen)" />
+            }
             fw={value === colorScheme ? 600 : undefined}
             onClick={() => setColorScheme(value)}
           >
@@ -164,8 +168,8 @@ function UserMenu() {
     <Menu position="bottom-end" width={220}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.username}`} style={{ borderRadius: "50%" }}>
-          <Avatar size={34} color="edge" name={user.username} alt="">
-            {user.username.slice(0, 2).toUpperCase()}
+          <Avatar size={34} color="edge">
+            <IconUser size={19} stroke={1.75} aria-hidden />
           </Avatar>
         </UnstyledButton>
       </Menu.Target>

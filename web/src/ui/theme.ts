@@ -4,6 +4,7 @@ import {
   Drawer,
   type MantineColorSchemeManager,
   type MantineColorsTuple,
+  Menu,
   Modal,
   PasswordInput,
   SegmentedControl,
@@ -51,6 +52,10 @@ export const theme = createTheme({
   headings: { fontWeight: "650" },
   components: {
     Button: Button.extend({ defaultProps: { fw: 550 } }),
+    Menu: Menu.extend({
+      // In its place in the page, a menu belongs to the landmark that it was opened from.
+      defaultProps: { withinPortal: false, withInitialFocusPlaceholder: false },
+    }),
     Modal: Modal.extend({
       defaultProps: {
         centered: true,

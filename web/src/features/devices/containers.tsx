@@ -140,7 +140,7 @@ function Row(props: {
                 size="compact-sm"
                 variant="light"
                 rightSection={<IconExternalLink size={14} aria-hidden />}
-                aria-label={`Open ${service.name}, port ${port}, in a new tab`}
+                aria-label={`Open ${port} of ${name} in a new tab`}
               >
                 Open {port}
               </Button>
@@ -153,7 +153,7 @@ function Row(props: {
               variant="default"
               leftSection={<IconWorldPlus size={14} aria-hidden />}
               onClick={() => onExpose({ container: item.service ?? item.name, port })}
-              aria-label={`Expose port ${port} of ${name}`}
+              aria-label={`Expose ${port} of ${name}`}
             >
               Expose {port}
             </Button>

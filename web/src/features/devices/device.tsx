@@ -47,6 +47,7 @@ export function DevicePage() {
     return (
       <Empty
         icon={<IconServerOff size={44} stroke={1.5} />}
+        page
         title="This device is gone"
         action={
           <Button component={Link} to="/devices">
