@@ -16,11 +16,8 @@ Like its base it never touches a socket or a clock.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from aioquic import tls
-from aioquic._buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
@@ -31,12 +28,9 @@ from aioquic.quic.connection import (
     QuicReceiveContext,
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
-from cryptography import x509
-from twisted.logger import Logger
 
-from edgetainer.quic.certificates import is_for_servers
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
     CONNECTION_WINDOW_MAX,
@@ -45,26 +39,19 @@ from edgetainer.quic.credit import (
     STREAM_WINDOW_MAX,
     Window,
 )
-from edgetainer.quic.errors import CertificateRefused
+from edgetainer.quic.handshake import (
+    VerifyClient,
+    require_client_certificate,
+    require_server_purpose,
+)
+from edgetainer.quic.recovery import Recovery
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
 
-MAX_PROBE_INTERVAL = 2.0
-"""Seconds between probes while nothing is acknowledged. aioquic doubles without
-end, and after a minute's outage would wait another minute."""
-
 MAX_UNI_STREAMS = 16
 """HTTP/3 needs three (control and QPACK); the rest is for unknown kinds, which
 a peer may open and we ignore (RFC 9114 section 6.2)."""
-
-VerifyClient = Callable[[list[x509.Certificate]], object]
-
-
-class AlertCertificateRequired(tls.Alert):
-    """The client sent no certificate (RFC 8446 section 4.4.2.4)."""
-
-    description = tls.AlertDescription.certificate_required
 
 
 @dataclass(frozen=True)
@@ -82,20 +69,6 @@ class Limits:
     peer_streams: int = 256
 
 
-class Recovery(QuicPacketRecovery):
-    """Loss recovery whose back-off ends at `MAX_PROBE_INTERVAL`."""
-
-    def get_loss_detection_time(self, *, amplification_limited: bool) -> float | None:
-        """When the loss timer fires, in seconds on the caller's clock (RFC 9002 6.2)."""
-        # Beyond this the cap below decides anyway, and 2**n overflows a float.
-        self._pto_count = min(self._pto_count, 16)
-        at = super().get_loss_detection_time(amplification_limited=amplification_limited)
-        if at is None or self._get_loss_space() is not None:
-            return at
-        longest = max(MAX_PROBE_INTERVAL, self.get_probe_timeout())
-        return min(at, self._time_of_last_sent_ack_eliciting_packet + longest)
-
-
 class Connection(QuicConnection):
     """One QUIC connection, either end.
 
@@ -108,8 +81,6 @@ class Connection(QuicConnection):
     :param owner: tag of the process that owns the connection, 0 to 255; the first
         byte of each connection id that it issues.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -375,48 +346,12 @@ class Connection(QuicConnection):
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         if self._is_client:
-            self._require_server_purpose(self.tls)
+            require_server_purpose(self.tls)
         elif self._verify_client is not None:
-            self._require_client_certificate(self.tls, self._verify_client)
+            require_client_certificate(self.tls, self._verify_client, self._identified)
 
-    def _require_server_purpose(self, context: tls.Context) -> None:
-        # The base checks chain, dates and name, but not the purpose: without this
-        # a client's certificate could pose as a server's (RFC 5280 4.2.1.12).
-        handle_verify = context._client_handle_certificate_verify
-
-        def verify_received(input_buf: Buffer) -> None:
-            assert context._peer_certificate is not None
-            if not is_for_servers(context._peer_certificate):
-                raise tls.AlertBadCertificate("The certificate is not for a server")
-            handle_verify(input_buf)
-
-        context._client_handle_certificate_verify = verify_received  # type: ignore[method-assign]
-
-    def _require_client_certificate(self, context: tls.Context, verify: VerifyClient) -> None:
-        handle_certificate = context._server_handle_certificate
-        handle_verify = context._server_handle_certificate_verify
-
-        def certificate_received(input_buf: Buffer) -> None:
-            handle_certificate(input_buf)
-            if context._peer_certificate is None:
-                raise AlertCertificateRequired("A client certificate is required")
-
-        def verify_received(input_buf: Buffer) -> None:
-            handle_verify(input_buf)
-            assert context._peer_certificate is not None
-            chain = [context._peer_certificate, *context._peer_certificate_chain]
-            try:
-                self.identity = verify(chain)
-            except CertificateRefused as exc:
-                raise tls.AlertBadCertificate(str(exc)) from exc
-            except Exception as exc:
-                # Whatever the application found, the peer learns only this.
-                self._log.info("client certificate refused: {reason}", reason=exc)
-                raise tls.AlertBadCertificate("The client certificate is not accepted") from exc
-
-        context._request_client_certificate = True
-        context._server_handle_certificate = certificate_received  # type: ignore[method-assign]
-        context._server_handle_certificate_verify = verify_received  # type: ignore[method-assign]
+    def _identified(self, identity: object) -> None:
+        self.identity = identity
 
 
 def tagged_connection_id(owner: int) -> bytes:

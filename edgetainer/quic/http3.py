@@ -25,6 +25,7 @@ from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
 from edgetainer.quic.exchange import Exchange, Header, Incoming, plain_headers
 from edgetainer.quic.framing import Framing
+from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
 from edgetainer.quic.requests import ClientExchange, Response
 from edgetainer.quic.site import MAX_BODY, SiteChannel
 from edgetainer.quic.webtransport import (
@@ -258,12 +259,12 @@ class Http3Connection:
         headers = dict(event.headers)
         exchange: Exchange
         if headers.get(b":method") == b"CONNECT" and headers.get(b":protocol") == b"webtransport":
-            exchange = _SessionArriving(self, event.stream_id)
+            exchange = SessionArriving(self, event.stream_id)
         elif self._site is not None:
             exchange = SiteChannel(self, event.stream_id, self._site)
             self._requests.add(event.stream_id)
         else:
-            exchange = _NothingHere(self, event.stream_id)
+            exchange = NothingHere(self, event.stream_id)
         self._exchanges[event.stream_id] = exchange
         return exchange
 
@@ -275,7 +276,7 @@ class Http3Connection:
         session = self._sessions.get(session_id)
         if session is None or stream_is_unidirectional(stream_id):
             self.driver.quic.consume(stream_id, len(payload), now=self.driver.reactor.seconds())
-            self._incoming[stream_id] = _Sink(self, stream_id)
+            self._incoming[stream_id] = Sink(self, stream_id)
             self.driver.quic.abandon(stream_id, SESSION_GONE, reading=True, writing=True)
             self.driver.transmit_soon()
             return
@@ -379,64 +380,9 @@ class Http3Connection:
             self._framing.forget(stream_id)
         self._uncredited.pop(stream_id, None)
         if self.driver.quic.stream_is_open(stream_id):
-            self._incoming[stream_id] = _Sink(self, stream_id)
+            self._incoming[stream_id] = Sink(self, stream_id)
             self.driver.quic.abandon(stream_id, code, reading=reading, writing=writing)
             self.driver.transmit_soon()
-
-
-class _Sink:
-    """Swallows what still comes on a stream that nobody reads."""
-
-    def __init__(self, connection: Http3Connection, stream_id: int) -> None:
-        self._connection = connection
-        self._stream_id = stream_id
-
-    def data_received(self, data: bytes, fin: bool) -> None:
-        driver = self._connection.driver
-        driver.quic.consume(self._stream_id, len(data), now=driver.reactor.seconds())
-
-    def reset_received(self, code: int) -> None:
-        pass
-
-    def stop_received(self) -> None:
-        pass
-
-    def connection_lost(self, reason: Failure) -> None:
-        pass
-
-
-class _NothingHere:
-    """Answers 404 to a request when there is no site."""
-
-    def __init__(self, connection: Http3Connection, stream_id: int) -> None:
-        self._connection = connection
-        self._stream_id = stream_id
-
-    def headers_received(self, headers: list[Header], ended: bool) -> None:
-        self._connection.respond(self._stream_id, 404, [], b"")
-        self._connection.drop_stream(self._stream_id, H3_NO_ERROR, writing=False)
-
-    def body_received(self, data: bytes, ended: bool) -> None:
-        pass
-
-    def reset_received(self, code: int) -> None:
-        self._connection.drop_stream(self._stream_id, code)
-
-    def stop_received(self) -> None:
-        self._connection.drop_stream(self._stream_id, H3_NO_ERROR)
-
-    def connection_lost(self, reason: Failure) -> None:
-        pass
-
-
-class _SessionArriving(_NothingHere):
-    """A session request that the application has not answered yet."""
-
-    def headers_received(self, headers: list[Header], ended: bool) -> None:
-        path = dict(headers).get(b":path", b"/").decode("ascii", "replace")
-        plain = [pair for pair in headers if not pair[0].startswith(b":")]
-        request = SessionRequest(self._connection, self._stream_id, path, plain)
-        self._connection.session_requested(request)
 
 
 def _failed(reason: Failure | None) -> Deferred[Any]:

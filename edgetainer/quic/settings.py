@@ -9,7 +9,8 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicProtocolVersion
 from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 
-from edgetainer.quic.connection import CONNECTION_ID_LENGTH, Limits, VerifyClient
+from edgetainer.quic.connection import CONNECTION_ID_LENGTH, Limits
+from edgetainer.quic.handshake import VerifyClient
 
 IDLE_TIMEOUT_S = 900.0
 """Seconds without a packet after which a connection is given up. Longer than the
