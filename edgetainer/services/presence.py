@@ -145,18 +145,25 @@ class Presence:
         self._hear(device_id, _Heard())
 
     def flush(self) -> Deferred[None]:
-        """Write what was heard and tell who watches; fires when it is done."""
-        if self._writing is not None:
-            return self._after(self._writing)
-        if not self._pending:
+        """Write what was heard and tell who watches; fires when it is done, never fails."""
+        if self._writing is None:
+            if not self._pending:
+                return succeed(None)
+            self._writing = Deferred()
+            writing = Deferred.fromCoroutine(self._flush())
+            # A failure would stop the loop, and with it all news of all devices.
+            writing.addErrback(lambda failure: _log.failure("telling of devices", failure))
+            writing.addCallback(self._written)
+        if self._writing is None:
             return succeed(None)
-        self._writing = Deferred.fromCoroutine(self._flush())
-        return self._after(self._writing)
-
-    def _after(self, writing: Deferred[None]) -> Deferred[None]:
         waiting: Deferred[None] = Deferred()
-        writing.addCallback(lambda _: waiting.callback(None))
+        self._writing.addCallback(lambda _: waiting.callback(None))
         return waiting
+
+    def _written(self, _result: None) -> None:
+        writing, self._writing = self._writing, None
+        assert writing is not None
+        writing.callback(None)
 
     async def _flush(self) -> None:
         taken = {id_: self._pending.pop(id_) for id_ in list(self._pending)[:BATCH]}
@@ -170,8 +177,6 @@ class Presence:
                 self._pending[id_] = heard.followed_by(later) if later else heard
         else:
             self._devices.tell(changed)
-        finally:
-            self._writing = None
 
     def _changed(self, device_id: str, online: bool) -> None:
         values: dict[str, Any] = {}
