@@ -249,6 +249,11 @@ class Devices:
         for device in devices:
             self._tell(device)
 
+    def tell_containers(self, id: str, *, total: int) -> None:  # noqa: A002
+        """Tell who is watching a device that it has told of its containers anew."""
+        # Not the list: events are kept for a while, for each device.
+        self._events.publish(f"device:{id}", "containers.updated", {"total": total})
+
     def _tell(self, device: Device) -> Device:
         document = self.document(device)
         for topic in ("devices", f"device:{device.id}"):

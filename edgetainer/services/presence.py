@@ -177,6 +177,9 @@ class Presence:
                 self._pending[id_] = heard.followed_by(later) if later else heard
         else:
             self._devices.tell(changed)
+            for device in changed:
+                if (listed := taken[device.id].containers) is not None:
+                    self._devices.tell_containers(device.id, total=len(listed))
 
     def _changed(self, device_id: str, online: bool) -> None:
         values: dict[str, Any] = {}

@@ -130,6 +130,20 @@ def test_no_more_than_a_batch_at_once(watched, monkeypatch):
     assert {_get(home, id_).status for id_ in ids} == {"online"}
 
 
+def test_who_watches_a_device_is_told_of_its_containers(watched):
+    home = watched
+    id_ = home.device()
+    mine = home.watch(f"device:{id_}")
+    home.presence.heartbeat(home.identity(id_), address="", containers=[{"name": "web"}])
+    assert mine == []
+    _tick(home)
+    assert [event.type for event in mine] == ["device.updated", "containers.updated"]
+    assert mine[-1].data == {"total": 1}
+    home.presence.heartbeat(home.identity(id_), address="")
+    _tick(home)
+    assert [event.type for event in mine[2:]] == ["device.updated"]
+
+
 def test_a_heartbeat_without_a_tunnel_does_not_make_it_online(watched):
     home = watched
     id_ = home.device()
