@@ -211,7 +211,10 @@ def _engine(url: sqlalchemy.URL, threads: int, *, is_sqlite: bool) -> Engine:
         "hide_parameters": True,
     }
     if is_sqlite:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(str(url.database))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # For its owner only, and so are the files that SQLite puts beside it.
+        path.touch(mode=0o600)
         engine = sqlalchemy.create_engine(
             url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, **options
         )

@@ -81,12 +81,14 @@ class Line:
 class Home:
     """One installation."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(
+        self, database: Database, folder: Path, *, switchboard: Switchboard | None = None
+    ) -> None:
         self.database = database
         self.clock = Clock()
         self.clock.advance(START.timestamp())
         self.events = Events(clock=self.clock)
-        self.switchboard = Switchboard(reactor=self.clock)
+        self.switchboard = switchboard or Switchboard(reactor=self.clock)
         self.passwords = Passwords(pepper=b"p" * 32, reactor=None, cost=4)
         self.throttle = Throttle(now=self.now)
         self.authentication = Authentication(

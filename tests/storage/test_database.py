@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import stat
 import threading
 from uuid import uuid4
 
@@ -175,3 +176,13 @@ async def test_after_close_nothing_runs(tmp_path):
     with pytest.raises(EdgetainerError) as caught:
         await door.run(lambda c: None)
     assert caught.value.code == "unavailable"
+
+
+def test_the_file_is_for_its_owner_only(tmp_path):
+    path = tmp_path / "state" / "x.sqlite"
+    door = Database(f"sqlite:///{path}", reactor=None)
+    result(door.migrate())
+    modes = {found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    door.close()
+    assert modes["x.sqlite"] == 0o600
+    assert set(modes.values()) == {0o600}
