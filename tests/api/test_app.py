@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetainer.domain.access import RULES
+from edgetainer.domain.access import RULES, Role
 
+ROOT = Path(__file__).parents[2]
 ID = "0b6c7a52-25b5-4f7c-9d7d-8b2f1c9f0001"
 
 
@@ -38,6 +40,24 @@ def test_every_row_of_the_table_that_a_route_needs_is_used(api):
     }  # fmt: skip
     used = {route.action for route in api.routes.by_endpoint.values()}
     assert set(RULES) - used <= inside
+
+
+def test_the_documentation_lists_every_route_with_who_may(api):
+    said = set()
+    for line in (ROOT / "docs" / "api.md").read_text().splitlines():
+        found = re.fullmatch(r"\| ([A-Z]+) \| `(/api/[^`]*)` \| (.*) \|", line)
+        if found:
+            said.add(found.groups())
+    true = set()
+    for route in api.routes.by_endpoint.values():
+        rule = RULES[route.action]
+        if rule.public or rule.device:
+            who = "anybody" if rule.public else "devices"
+        else:
+            who = ", ".join([r.value for r in Role if r in rule.roles] + ["oneself"] * rule.own)
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r":\1", route.path)
+        true.add((route.method, path, who))
+    assert said == true
 
 
 def _asked(rule, value=ID):
