@@ -109,6 +109,7 @@ class Connection(QuicConnection):
         self._window = Window(limits.connection_window, limits.connection_window_max)
         self._stream_windows: dict[int, Window] = {}
         self._forgotten: list[int] = []
+        self._served: dict[QuicStream, None] = {}
         self._local_max_data.value = self._local_max_data.sent = limits.connection_window
         self._local_max_stream_data_bidi_local = limits.stream_window
         self._local_max_stream_data_bidi_remote = limits.stream_window
@@ -312,7 +313,25 @@ class Connection(QuicConnection):
             self._streams = everything
             self._unsent_total = sum(map(_unsent, others)) + sum(map(_unsent, shown.values()))
             # Those that were not shown come first next time: everyone gets a turn.
-            self._streams_queue = others + self._streams_queue
+            # Those that were served go last, in the order they were served; the base
+            # keeps them in a set, whose order is anybody's.
+            served, self._served = self._served, {}
+            waiting = [stream for stream in self._streams_queue if stream not in served]
+            kept = [stream for stream in served if stream.stream_id in everything]
+            self._streams_queue = others + waiting + kept
+
+    def _write_stream_frame(
+        self,
+        builder: QuicPacketBuilder,
+        space: QuicPacketSpace,
+        stream: QuicStream,
+        max_offset: int,
+    ) -> int:
+        used = super()._write_stream_frame(builder, space, stream, max_offset)
+        if used > 0:
+            self._served.pop(stream, None)
+            self._served[stream] = None
+        return used
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         # The base doubles the limit when half of it is used; `consume` decides here.

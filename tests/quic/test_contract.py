@@ -30,6 +30,11 @@ OVERRIDDEN = [
     (QuicConnection, "_replenish_connection_ids", ["self"]),
     (QuicConnection, "_write_application", ["self", "builder", "network_path", "now"]),
     (QuicConnection, "_write_connection_limits", ["self", "builder", "space"]),
+    (
+        QuicConnection,
+        "_write_stream_frame",
+        ["self", "builder", "space", "stream", "max_offset"],
+    ),
     (QuicConnection, "_write_stream_limits", ["self", "builder", "space", "stream"]),
     (QuicPacketRecovery, "get_loss_detection_time", ["self", "amplification_limited"]),
     (H3Connection, "_init_connection", ["self"]),
