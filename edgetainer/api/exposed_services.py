@@ -50,7 +50,7 @@ def add_routes(routes: Routes, *, exposures: Exposures) -> None:
 
     @routes.get(_ALL, "exposures.read")
     async def list_exposures(call: Call, device_id: str) -> dict[str, Any]:
-        items = [shown(found) for found in await exposures.list(call.user, device_id)]
+        items = [shown(found) for found in await exposures.of_device(call.user, device_id)]
         return {"items": items, "next": None, "total": len(items)}
 
     @routes.post(_ALL, "exposures.write", body=NewExposure, status=201)

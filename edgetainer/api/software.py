@@ -43,7 +43,7 @@ def add_routes(routes: Routes, *, catalogue: Catalogue, deployments: Deployments
     @routes.get("/api/software", "software.read", query=Page)
     async def list_software(call: Call) -> dict[str, Any]:
         page: Page = call.query
-        found, total = await catalogue.list(call.user, limit=page.limit, offset=page.cursor)
+        found, total = await catalogue.page(call.user, limit=page.limit, offset=page.cursor)
         return listed([shown(software) for software in found], total, page)
 
     @routes.post("/api/software/upload", "software.write", body=Upload, status=201)

@@ -163,8 +163,8 @@ class Agents:
             self._events.publish("deployments", "deployment.updated", document(deployment))
         if containers is not None:
             # Not the list: events are kept for a while, for each device.
-            news = {"total": len(containers)}
-            self._events.publish(f"device:{id_}", "containers.updated", news)
+            total = {"total": len(containers)}
+            self._events.publish(f"device:{id_}", "containers.updated", total)
         if news:
             self._changed(id_)
         return revision

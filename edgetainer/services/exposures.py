@@ -68,7 +68,7 @@ class Exposures:
         """
         return await self._addresses.resolve(host)
 
-    async def list(self, principal: Principal, device_id: str) -> list[Exposed]:
+    async def of_device(self, principal: Principal, device_id: str) -> list[Exposed]:
         """A device's exposed services, the oldest first.
 
         :raises EdgetainerError: `not_found`.

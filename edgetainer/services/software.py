@@ -110,7 +110,7 @@ class Catalogue:
         except IntegrityError as error:
             raise _taken(error, name, version) from error
 
-    async def list(
+    async def page(
         self, principal: Principal, *, limit: int, offset: int
     ) -> tuple[list[Software], int]:
         """Some of all software by name, and how many there are."""

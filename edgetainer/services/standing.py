@@ -92,7 +92,8 @@ def settle(connection: Connection, id: str, *, now: datetime) -> Deployment:  # 
 
 def document(deployment: Deployment) -> dict[str, Any]:
     """A deployment as the API and the hub show it."""
-    return msgspec.to_builtins(vars(deployment))
+    shown: dict[str, Any] = msgspec.to_builtins(vars(deployment))
+    return shown
 
 
 def device_document(seen: DeviceDeployment) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def place(
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     query = insert(deployments).values(**fixed, **changed)
     upsert = query.on_conflict_do_update(index_elements=target, set_=changed)
-    return connection.execute(upsert.returning(deployments.c.id)).scalar_one()
+    stored: str = connection.execute(upsert.returning(deployments.c.id)).scalar_one()
+    return stored
 
 
 def get(connection: Connection, id: str, *, lock: bool = False) -> Deployment | None:  # noqa: A002

@@ -155,6 +155,7 @@ def test_containers_are_kept_and_told(world):
     kept = result(world.database.read(lambda c: reports.get(c, device)))
     assert kept.containers == containers
     assert [(e.type, e.data) for e in seen] == [("containers.updated", {"total": 1})]
+    assert world.changed == []
     # A report that says nothing of containers leaves them alone; an empty list does not.
     now(world.agents.report(identity(device), [], None))
     assert result(world.database.read(lambda c: reports.get(c, device))).containers == containers

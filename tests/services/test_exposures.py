@@ -16,7 +16,7 @@ def test_exposing_gives_an_address_and_rings(world):
     assert made.service.auth_required is True
     assert world.rung == [(device, 1)]
     assert [event.type for event in seen] == ["exposed_services.updated"]
-    assert now(world.exposures.list(world.viewer, device)) == [made]
+    assert now(world.exposures.of_device(world.viewer, device)) == [made]
     assert now(world.exposures.get(world.viewer, device, made.service.id)) == made
 
 
@@ -104,13 +104,13 @@ def test_another_devices_service_is_not_found(world):
         world.exposures.get(world.admin, other, made.id),
         world.exposures.update(world.admin, other, made.id, {"enabled": False}),
         world.exposures.delete(world.admin, other, made.id),
-        world.exposures.list(world.admin, nobody),
+        world.exposures.of_device(world.admin, nobody),
         world.exposures.create(
             world.admin, nobody, name="a", container_name="page", internal_port=1
         ),
     ):
         assert refusal(ask).code == "not_found"
-    assert len(now(world.exposures.list(world.viewer, device))) == 1
+    assert len(now(world.exposures.of_device(world.viewer, device))) == 1
 
 
 def test_viewers_only_look(world):
@@ -137,5 +137,5 @@ def test_the_usual_port_is_not_shown(world):
     )
     device = world.device()
     world.expose(device)
-    (shown,) = now(exposures.list(world.viewer, device))
+    (shown,) = now(exposures.of_device(world.viewer, device))
     assert shown.url == "https://web--kiosk-1.apps.example.com/"

@@ -14,7 +14,7 @@ def test_an_upload_makes_the_software_and_its_first_release(world):
     assert (made.name, made.slug, made.source) == ("My Page", "my-page", "manual")
     assert (made.current_version, made.versions) == ("1", ("1",))
     assert now(world.catalogue.get(world.viewer, made.id)) == made
-    assert now(world.catalogue.list(world.viewer, limit=10, offset=0)) == ([made], 1)
+    assert now(world.catalogue.page(world.viewer, limit=10, offset=0)) == ([made], 1)
     (version,) = now(world.catalogue.versions(world.viewer, made.id))
     assert version.release.compose == PAGE
     assert version.release.notes == "the first"
@@ -51,7 +51,7 @@ def test_two_names_that_are_one_on_devices_are_refused(world):
     world.upload(name="My Page")
     error = refusal(world.catalogue.upload(world.admin, name="my-page", text=PAGE_2))
     assert (error.code, error.field) == ("already_exists", "name")
-    assert now(world.catalogue.list(world.admin, limit=10, offset=0))[1] == 1
+    assert now(world.catalogue.page(world.admin, limit=10, offset=0))[1] == 1
 
 
 def test_a_malformed_file_stores_nothing(world):
@@ -59,7 +59,7 @@ def test_a_malformed_file_stores_nothing(world):
         world.catalogue.upload(world.admin, name="Page", text="services: {web: {build: .}}")
     )
     assert (error.code, error.field) == ("compose_invalid", "services.web.build")
-    assert now(world.catalogue.list(world.admin, limit=10, offset=0)) == ([], 0)
+    assert now(world.catalogue.page(world.admin, limit=10, offset=0)) == ([], 0)
 
 
 def test_privileges_need_an_admin(world):

@@ -98,7 +98,7 @@ async def test_deploying_reporting_and_exposing_at_once_loses_nothing(world):
         await said(world, device, made, assignment.revision, "deployed")
     found = await world.deployments.get(world.viewer, made.id)
     assert found.status == "deployed"
-    assert len(await world.exposures.list(world.viewer, devices[0])) == 1
+    assert len(await world.exposures.of_device(world.viewer, devices[0])) == 1
 
 
 @pytest_twisted.ensureDeferred
@@ -113,6 +113,6 @@ async def test_one_name_uploaded_by_many_at_once_is_one_software(world):
     refused = [failure.value.code for done, failure in outcomes if not done]
     assert made
     assert set(refused) <= {"already_exists"}
-    found, total = await world.catalogue.list(world.viewer, limit=10, offset=0)
+    found, total = await world.catalogue.page(world.viewer, limit=10, offset=0)
     assert total == 1
     assert len(found[0].versions) == len(made)
