@@ -11,15 +11,17 @@ ENVS ?= lint,types,web,packaging,lowest,tests
 # The hashes make a changed package on an index a refusal, not a surprise.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes -r
 
+# What the installed package is made of; the web UI is a part of it.
 SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
-	$(shell find edgetainer agent twisted -type f -not -name '*.pyc' -not -name dropin.cache 2>/dev/null)
+	$(shell find edgetainer agent twisted -type f -not -name '*.pyc' -not -name dropin.cache) \
+	$(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
 .PHONY: help run test lint format types web wheel certs pins screenshot clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: .venv/installed web ## start the server and a demo device (PORT=8443 STATE=var)
+run: .venv/installed ## start the server and a demo device (PORT=8443 STATE=var)
 	@exec .venv/bin/python -P -m edgetainer.cli.run --state '$(STATE)' --port '$(PORT)'
 
 test: .tools/installed ## install what the tests need and run all of them
@@ -34,10 +36,10 @@ format: .tools/installed ## bring the Python code into its one form
 types: .tools/installed ## check types
 	.tools/bin/tox run -q -e types
 
-web: .venv/installed ## build the web UI unless web/dist is current
+web: .venv/pinned ## build the web UI unless web/dist is current
 	@.venv/bin/python web/build.py
 
-wheel: .venv/installed web ## build the wheel with the web UI in it, into dist/
+wheel: web ## build the wheel with the web UI in it, into dist/
 	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --wheel-dir dist .
 	@rm -rf build edgetainer.egg-info
@@ -57,6 +59,7 @@ clean: ## remove what can be made again; the state of `make run` stays
 		.pytest_cache edgetainer.egg-info
 
 .venv/installed: .venv/pinned $(SOURCES)
+	@.venv/bin/python web/build.py
 	@echo 'Installing edgetainer into .venv ...'
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --force-reinstall .

@@ -10,7 +10,9 @@ import html
 import json
 import os
 import platform
+import signal
 import socket
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -139,5 +141,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    # The first process of a container ignores this signal unless it says otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"serving on port {PORT}", flush=True)
     ThreadingHTTPServer(("", PORT), Handler).serve_forever()
