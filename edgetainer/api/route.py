@@ -19,26 +19,24 @@ Data may hold frozen dataclasses, structs and datetimes (written as ISO 8601, Z)
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from klein import Klein
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map
 
+from edgetainer.api.answer import Reply, problem, write
 from edgetainer.api.schemas import BODY_LIMIT, decode_json, decode_query
 from edgetainer.domain.access import RULES, DeviceIdentity, Principal, decide
 from edgetainer.errors import EdgetainerError
 
-_log = Logger()
+__all__ = ["Authenticate", "Call", "Reply", "Route", "Routes", "problem"]
 
 Handler = Callable[..., Awaitable[Any]]
 Authenticate = Callable[[str], Awaitable[Principal]]
@@ -84,17 +82,6 @@ class Call:
         if len(values) > 1:
             raise EdgetainerError("invalid_request", f"The header {name} is given twice.")
         return values[0] if values else None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer that is more than data: another status, headers, cookies, an ETag."""
-
-    data: Any = None
-    status: int | None = None  # None: the route's
-    headers: Sequence[tuple[str, str]] = ()
-    cookies: Sequence[str] = ()  # whole Set-Cookie values
-    etag: str | None = None  # unquoted; an equal If-None-Match is answered 304
 
 
 @dataclass(frozen=True)
@@ -183,7 +170,9 @@ class Routes:
         try:
             ids = {name: str(v) if isinstance(v, UUID) else v for name, v in ids.items()}
             call = await self._admit(route, request, ids)
-            return _write(request, route, await route.handler(call, **ids))
+            result = await route.handler(call, **ids)
+            reply = result if isinstance(result, Reply) else Reply(result)
+            return write(request, reply, status=route.status)
         except Exception:
             return problem(request, Failure())
 
@@ -260,66 +249,6 @@ def _query(request: IRequest, route: Route) -> Any:
         name = next(iter(request.args)).decode("utf-8", "replace")[:100]
         raise EdgetainerError("invalid_field", "This takes no such parameter.", field=name)
     return None
-
-
-def _write(request: IRequest, route: Route, result: Any) -> bytes:
-    reply = result if isinstance(result, Reply) else Reply(result)
-    status = reply.status or route.status
-    request.setHeader("cache-control", "no-store")
-    for name, value in reply.headers:
-        request.setHeader(name, value)
-    for cookie in reply.cookies:
-        request.responseHeaders.addRawHeader("set-cookie", cookie)
-    if reply.etag is not None:
-        quoted = f'"{reply.etag}"'
-        request.setHeader("etag", quoted)
-        request.setHeader("cache-control", "no-cache")
-        asked = request.requestHeaders.getRawHeaders("if-none-match", [])
-        if quoted in {tag.strip().removeprefix("W/") for line in asked for tag in line.split(",")}:
-            status = 304
-    request.setResponseCode(status)
-    if status in (204, 304):
-        return b""
-    return _send(request, msgspec.json.encode(reply.data), "application/json")
-
-
-def problem(request: IRequest, failure: Failure) -> bytes:
-    """Set the request up to answer with a problem document, and return its body."""
-    error = failure.value
-    if not isinstance(error, EdgetainerError):
-        incident = secrets.token_hex(4)
-        _log.failure("request failed, incident {incident}", failure, incident=incident)
-        error = EdgetainerError("internal", f"The server's log tells more under {incident}.")
-    else:
-        # What a caller is told can be found in the log by its code. The query is
-        # left out: addresses are no place for secrets, but people put them there.
-        _log.info(
-            "{method} {path} {status} {code}: {detail}",
-            method=_plain(request.method),
-            path=_plain(request.path),
-            status=error.status,
-            code=error.code,
-            detail=error.detail,
-        )
-    request.setResponseCode(error.status)
-    request.setHeader("cache-control", "no-store")
-    if error.status == 401:
-        request.setHeader("www-authenticate", "Bearer")
-    retry_after_s = getattr(error, "retry_after_s", None)
-    if retry_after_s is not None:
-        request.setHeader("retry-after", str(int(retry_after_s)))
-    return _send(request, msgspec.json.encode(error.problem()), "application/problem+json")
-
-
-def _plain(text: bytes) -> str:
-    """Bytes from outside as one line of the log can hold them."""
-    return ascii(text[:200].decode("latin-1"))[1:-1]
-
-
-def _send(request: IRequest, body: bytes, kind: str) -> bytes:
-    request.setHeader("content-type", kind)
-    request.setHeader("content-length", str(len(body)))
-    return b"" if request.method == b"HEAD" else body
 
 
 def _unrouted(request: IRequest, failure: Failure) -> bytes:

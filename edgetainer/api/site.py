@@ -18,7 +18,8 @@ from twisted.web.resource import IResource, Resource, getChildForRequest
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from edgetainer.api.route import Routes, problem
+from edgetainer.api.answer import problem
+from edgetainer.api.route import Routes
 from edgetainer.api.schemas import BODY_LIMIT
 from edgetainer.domain.naming import parse_authority
 from edgetainer.errors import EdgetainerError

@@ -20,15 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.storage import files
 
 PrivateKey = ec.EllipticCurvePrivateKey
 
-SERVER_AUTH = x509.ExtendedKeyUsageOID.SERVER_AUTH
-CLIENT_AUTH = x509.ExtendedKeyUsageOID.CLIENT_AUTH
+SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
+CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 @dataclass(frozen=True)

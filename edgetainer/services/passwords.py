@@ -13,7 +13,7 @@ import hmac
 import secrets
 import unicodedata
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bcrypt
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -131,5 +131,5 @@ class Passwords:
         return result
 
 
-def _too_busy() -> T:
+def _too_busy() -> Any:
     raise EdgetainerError("unavailable", "Too many people are signing in; try again shortly.")
