@@ -32,7 +32,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map
 
 from edgetainer.api.answer import Reply, problem, write
-from edgetainer.api.schemas import BODY_LIMIT, decode_json, decode_query
+from edgetainer.api.schemas import BODY_LIMIT, decode_json, decode_query, printable
 from edgetainer.domain.access import RULES, DeviceIdentity, Principal, decide
 from edgetainer.errors import EdgetainerError
 
@@ -246,7 +246,7 @@ def _query(request: IRequest, route: Route) -> Any:
     if route.query is not None:
         return decode_query(request.args, route.query)
     if request.args:
-        name = next(iter(request.args)).decode("utf-8", "replace")[:100]
+        name = printable(next(iter(request.args)).decode("utf-8", "replace"))[:100]
         raise EdgetainerError("invalid_field", "This takes no such parameter.", field=name)
     return None
 

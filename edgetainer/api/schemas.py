@@ -93,7 +93,7 @@ def decode_query(args: dict[bytes, list[bytes]], schema: type[T]) -> T:
     """
     values: dict[str, str] = {}
     for raw_name, raw_values in args.items():
-        name = raw_name.decode("utf-8", "replace")
+        name = printable(raw_name.decode("utf-8", "replace"))
         if len(raw_values) > 1:
             raise EdgetainerError("invalid_field", f"{name} is given twice.", field=name)
         try:
@@ -106,6 +106,11 @@ def decode_query(args: dict[bytes, list[bytes]], schema: type[T]) -> T:
         return msgspec.convert(values, type=schema, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
+
+
+def printable(text: str) -> str:
+    """Text from outside, fit to be shown and logged on one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _walk(value: Any, path: str, depth: int) -> None:
@@ -123,7 +128,7 @@ def _walk(value: Any, path: str, depth: int) -> None:
                 _walk(item, f"{path}[{index}]", depth - 1)
             return
         for name, item in value.items():
-            here = f"{path}.{name}" if path else name
+            here = f"{path}.{printable(name)}" if path else printable(name)
             _walk(name, path, depth)
             _walk(item, here, depth - 1)
 
@@ -142,7 +147,8 @@ def _invalid(message: str) -> EdgetainerError:
         what = "It is required" if named[1].startswith("missing") else "There is no such field"
     elif "matching regex" in what:
         what = "It has characters that are not allowed, or has the wrong form"
-    field = path.lstrip(".")[:200] or None
+    # Names come from outside and go into the log: no line breaks, no surrogates.
+    field = printable(path.lstrip("."))[:200] or None
     what = what.replace("`", "")
     return EdgetainerError(
         "invalid_field", f"{field}: {what}." if field else f"{what}.", field=field

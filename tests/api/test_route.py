@@ -144,6 +144,7 @@ def test_status_and_body(ask):
         (b'{"name":"a\\u0000"}', "invalid_field", "name"),
         (b'{"name":"a","extra":{"b":[{"c":"\\u0000"}]}}', "invalid_field", "extra.b[0].c"),
         (b'{"name":"a","nmae":"a"}', "invalid_field", "nmae"),
+        (b'{"name":"a","x\\r\\ny":"a"}', "invalid_field", "x??y"),
         (b'{"name":"a","count":"1"}', "invalid_field", "count"),
         (b'{"name":"a","count":1e400}', "invalid_field", "count"),
         (b'{"name":"a","extra":{"x":' + b"[" * 40 + b"]" * 40 + b"}}", "invalid_field", "extra.x"),
@@ -195,7 +196,13 @@ def test_a_body_where_none_is_taken(ask):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("limit=x", "limit"), ("limit=1&limit=2", "limit"), ("lim=1", "lim"), ("limit=%ff", "limit")],
+    [
+        ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("lim=1", "lim"),
+        ("l%0aim=1", "l?im"),
+        ("limit=%ff", "limit"),
+    ],
 )
 def test_bad_queries_name_the_parameter(ask, query, field):
     response, body = ask("GET", f"/api/things?{query}")
