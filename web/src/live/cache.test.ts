@@ -1,4 +1,4 @@
-import { QueryClient } from "@tanstack/react-query";
+import { QueryClient, QueryObserver } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { keys } from "../api/queries";
 import type { Device, Page } from "../api/types";
@@ -96,6 +96,29 @@ describe("live updates", () => {
     queries.setQueryData(keys.devices, page(device("a", "online")));
     devicesListener(cache).event(told({ any: "thing" }, "devices.reordered"));
     expect(queries.getQueryState(keys.devices)?.isInvalidated).toBe(true);
+  });
+});
+
+describe("reading again", () => {
+  it("follows a reading under way instead of starving it", async () => {
+    const answers: ((value: number) => void)[] = [];
+    const observer = new QueryObserver<number>(queries, {
+      queryKey: keys.containers("a"),
+      queryFn: () => new Promise<number>((resolve) => answers.push(resolve)),
+    });
+    const stop = observer.subscribe(() => {});
+    const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+    for (let count = 0; count < 5; count += 1) cache.refetch(keys.containers("a"));
+    expect(answers).toHaveLength(1);
+    answers[0]?.(1);
+    await settled();
+    expect(queries.getQueryData(keys.containers("a"))).toBe(1);
+    expect(answers).toHaveLength(2);
+    answers[1]?.(2);
+    await settled();
+    expect(queries.getQueryData(keys.containers("a"))).toBe(2);
+    expect(answers).toHaveLength(2);
+    stop();
   });
 });
 

@@ -9,6 +9,8 @@ type Update = (old: unknown) => unknown;
 export class LiveCache {
   #queries: QueryClient;
   #held = new Map<string, { key: QueryKey; updates: Update[] }>();
+  /** Hashes of queries to read once more when the reading under way is over. */
+  #again = new Set<string>();
   #unwatch: () => void;
 
   constructor(queries: QueryClient) {
@@ -16,12 +18,14 @@ export class LiveCache {
     this.#unwatch = queries.getQueryCache().subscribe((event) => {
       if (event.type !== "updated" || event.query.state.fetchStatus !== "idle") return;
       this.#release(event.query.queryHash);
+      if (this.#again.delete(event.query.queryHash)) this.refetch(event.query.queryKey);
     });
   }
 
   close(): void {
     this.#unwatch();
     this.#held.clear();
+    this.#again.clear();
   }
 
   /** Applies `update` to what is cached under exactly `key`; nothing cached, nothing done. */
@@ -37,8 +41,15 @@ export class LiveCache {
     this.#write(key, update as Update);
   }
 
+  /**
+   * Has everything below `key` read again. A reading under way is followed by another one rather
+   * than given up: on a slow link, events that come faster than answers would starve the page.
+   */
   refetch(key: QueryKey): void {
-    void this.#queries.invalidateQueries({ queryKey: key });
+    for (const query of this.#queries.getQueryCache().findAll({ queryKey: key })) {
+      if (query.state.fetchStatus !== "idle") this.#again.add(query.queryHash);
+      else void this.#queries.invalidateQueries({ queryKey: query.queryKey, exact: true });
+    }
   }
 
   #release(hash: string): void {

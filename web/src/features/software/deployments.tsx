@@ -72,7 +72,9 @@ function Row({ item, offline }: { item: Deployment; offline: boolean }) {
       <div>
         <Group gap="sm">
           <Text fw={600}>{item.software_name}</Text>
-          <span className="mono">{item.version}</span>
+          <Text size="sm" c="dimmed" className="nums">
+            version {item.version}
+          </Text>
           <Status status={item.status} />
         </Group>
         <Text size="sm" c="dimmed" mt={2}>

@@ -38,7 +38,11 @@ export function SoftwarePage() {
             <Group justify="space-between" gap="sm">
               <Group gap="sm">
                 <Text fw={600}>{item.name}</Text>
-                {item.current_version && <span className="mono">{item.current_version}</span>}
+                {item.current_version && (
+                  <Text size="sm" c="dimmed" className="nums">
+                    version {item.current_version}
+                  </Text>
+                )}
               </Group>
               <Text size="sm" c="dimmed">
                 {plural(item.versions.length, "version")} · changed <Ago at={item.updated_at} />
