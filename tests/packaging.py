@@ -83,10 +83,14 @@ def check_server(wheel: Path, folder: Path) -> None:
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
 
-    from_checkout = run(environment / "bin" / "twistd", "edgetainer", "--help")
+    # The script twistd does not look into the working folder; `python -m` does.
+    twist_of_checkout = run(python, "-m", "twisted", "edgetainer", "--help")
+    twistd_of_checkout = run(
+        "env", f"PYTHONPATH={ROOT}", environment / "bin" / "twistd", "edgetainer", "--help"
+    )
     run("uv", "pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
     from_wheel = run(environment / "bin" / "twistd", "edgetainer", "--help", cwd=empty)
-    for text in (from_checkout, from_wheel):
+    for text in (twist_of_checkout, twistd_of_checkout, from_wheel):
         demand("--state-dir" in text and "--database-url" in text, f"no help in:\n{text}")
     where = run(python, "-c", "import edgetainer; print(edgetainer.__file__)", cwd=empty)
     demand(str(environment) in where, f"the wheel's package is not the one used: {where}")
