@@ -154,7 +154,7 @@ async def test_a_reader_that_never_reads_holds_the_device_back(
     await agent.online()
     screen = Screen()
     marker = agent.folder / "written"
-    script = f"dd if=/dev/zero bs=1M count=20 2>/dev/null; echo over > {marker}"
+    script = f"dd if=/dev/zero bs=1M count=8 2>/dev/null; echo over > {marker}"
     await server.open(ExecTarget(("sh", "-c", script), container=None, timeout_s=60), screen)
     screen.transport.pauseProducing()  # type: ignore[union-attr]
     await deferLater(reactor, 1.0)
@@ -164,7 +164,7 @@ async def test_a_reader_that_never_reads_holds_the_device_back(
     assert not marker.exists()
     screen.transport.resumeProducing()  # type: ignore[union-attr]
     await until(lambda: screen.exit is not None, seconds=60)
-    assert len(screen.output) == 20 * 1024 * 1024
+    assert len(screen.output) == 8 * 1024 * 1024
 
 
 @pytest_twisted.ensureDeferred

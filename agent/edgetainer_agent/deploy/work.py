@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ log = Logger()
 #: Lines of a failed container's log in a report, and all of a report, characters.
 LOG_LINES = 20
 MAX_DETAIL = 4_000
+_JOB_ENDED = re.compile(r"^container \S+ exited \(0\)\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ class Work:
     async def _up(self) -> Event:
         files = self._store.write_release(self._wanted)
         finished = await self._compose.up(self._project, files, wait_s=self._wait_s)
+        if _JOB_ENDED.search(finished.last_lines):
+            # All others are up, and Compose only counts a job that did its work
+            # as one that did not stay up.
+            return Event.SUCCEEDED
         event = self._judge(finished)
         if event is Event.FAILED:
             self._detail = _join(self._detail, await self._last_words())
@@ -175,7 +181,7 @@ def _problem(container: Container) -> str | None:
     One that ended with 0 did its work: a job beside the services.
     """
     if container.state == "running":
-        return "it is unhealthy" if container.health == "unhealthy" else None
+        return None if container.health in (None, "healthy") else f"it is {container.health}"
     if container.state == "exited" and container.exit_code == 0:
         return None
     return f"it is {container.status}"

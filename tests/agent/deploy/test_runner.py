@@ -41,6 +41,7 @@ class Device:
     def __init__(self, folder: Path, docker: Docker, image: str) -> None:
         self.folder, self.docker, self.image = folder, docker, image
         self.clock = Clock()
+        self.wait_s = 20
         self.reports: list[Report] = []
         self.runner = self.new_runner()
 
@@ -53,7 +54,7 @@ class Device:
             compose=Compose(reactor=reactor, socket=docker.socket),
             docker=docker,
             on_report=self.reports.append,
-            wait_s=20,
+            wait_s=self.wait_s,
         )
         self.runner.start()
         return self.runner
@@ -83,7 +84,9 @@ class Device:
         return [(report.deployment_id, report.status) for report in self.reports]
 
     async def quiet(self) -> None:
+        deadline = reactor.seconds() + 60  # type: ignore[attr-defined]
         while self.runner._running is not None:
+            assert reactor.seconds() < deadline  # type: ignore[attr-defined]
             await deferLater(reactor, 0.02)
 
     async def ids(self) -> dict[str, str]:
@@ -177,6 +180,27 @@ async def test_a_container_that_fails_is_reported_with_its_last_lines(device: De
     assert [report.status for report in device.reports] == ["failed", "updating", "failed"]
     anew = await device.deploy(3, {**stack, "deployment_id": "d-new"})
     assert anew == [("d-new", "updating"), ("d-new", "failed")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_job_that_did_its_work_is_no_failure(device: Device) -> None:
+    stack = device.stack(compose=device.job("exit 0"))
+    assert await device.deploy(1, stack) == [("d-shop-1", "updating"), ("d-shop-1", "deployed")]
+    assert await device.deploy(2, stack) == [("d-shop-1", "deployed")]
+
+
+@pytest.mark.parametrize("well", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_beside_a_job_the_others_are_still_waited_for(device: Device, well: bool) -> None:
+    check = "exit 0" if well else "exit 1"
+    health = f"    healthcheck: {{{{test: {check}, interval: 200ms, retries: 9999}}}}\n"
+    compose = device.job("exit 0").replace("  job:", health + "  job:")
+    device.wait_s = 2
+    device.new_runner()
+    await device.deploy(1, device.stack(compose=compose))
+    assert device.reports[-1].status == ("deployed" if well else "failed")
+    if not well:
+        assert "not healthy" in device.reports[-1].detail
 
 
 @pytest_twisted.ensureDeferred
