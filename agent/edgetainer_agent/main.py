@@ -58,8 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _begin_log(level: str, stream: TextIO) -> None:
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
-    # Every connection of the enrolment client would say that it starts and stops.
-    for chatty in ("twisted.web", "twisted.internet.protocol.Factory"):
+    # Every connection, to a container too, would say that it starts and stops.
+    for chatty in ("twisted.web", "twisted.internet.endpoints", "twisted.internet.protocol",
+                   "log_legacy"):  # fmt: skip
         predicate.setLogLevelForNamespace(chatty, LogLevel.warn)
     observer = FilteringLogObserver(textFileLogObserver(stream), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

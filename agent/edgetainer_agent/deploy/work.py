@@ -151,6 +151,12 @@ class Work:
         self._report("failed", self._detail)
 
     def _report(self, status: str, detail: str) -> None:
+        log.info(
+            "Stack {name}, version {version}: {status}",
+            name=self._name,
+            version=self._wanted.version,
+            status=status,
+        )
         self._on_report(
             Report(self._wanted.deployment_id, self._revision, status, detail[-MAX_DETAIL:])
         )
