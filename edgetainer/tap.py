@@ -93,17 +93,20 @@ def prepare(settings: Settings) -> None:
     :raises EdgetainerError: `unavailable`, no database; `config_invalid`.
     """
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.state_dir / "admin-password"
     # Without a reactor everything happens at once, in this thread.
     database = Database(settings.database_url, reactor=None)
     try:
         _at_once(database.migrate())
         users = compose_people(settings, database, reactor=None).users
-        password = _at_once(Deferred.fromCoroutine(users.first_admin()))
+        password = _at_once(
+            Deferred.fromCoroutine(
+                users.first_admin(lambda password: files.write(path, f"{password}\n".encode()))
+            )
+        )
     finally:
         database.close()
     if password is not None:
-        path = settings.state_dir / "admin-password"
-        files.write(path, f"{password}\n".encode())
         print(f"Created the user admin; the password is in {path}", flush=True)
         if sys.stdout.isatty():  # a log file is no place for it
             print(f"It is {password}", flush=True)

@@ -45,9 +45,11 @@ class Users:
         self._throttle = throttle
         self._now = now
 
-    async def first_admin(self) -> str | None:
+    async def first_admin(self, keep: Callable[[str], None] = lambda _: None) -> str | None:
         """Create the first admin on an empty installation.
 
+        :param keep: told the password before the user exists, so that a program
+            killed in between leaves no admin whose password nobody has.
         :returns: the random password, known to nobody else and never again; None
             where there are users already.
         """
@@ -55,6 +57,7 @@ class Users:
             return None
         password = passwords.generate()
         hashed = await self._passwords.hash(password)
+        keep(password)
         now = self._now()
         admin = User(str(uuid4()), FIRST_ADMIN, "admin@localhost", Role.ADMIN, now, now)
 

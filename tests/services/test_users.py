@@ -19,6 +19,20 @@ def _create(home, who, **changes):
     return home.users.create(who, **(values | changes))
 
 
+def test_the_first_admins_password_is_kept_before_there_is_an_admin(database, home):
+    for who in (home.admin, home.operator, home.viewer):
+        result(database.run(lambda c, who=who: stored.remove(c, who.user_id)))
+
+    def killed(password: str) -> None:
+        assert len(password) >= 16
+        raise RuntimeError("killed just then")
+
+    with pytest.raises(RuntimeError):
+        now(home.users.first_admin(killed))
+    kept = []
+    assert [now(home.users.first_admin(kept.append))] == kept
+
+
 def test_the_first_admin_only_where_nobody_is(database, home):
     assert now(home.users.first_admin()) is None
     for who in (home.admin, home.operator, home.viewer):
