@@ -187,7 +187,7 @@ describe("a lost line", () => {
       }
       waits.push(waited);
     }
-    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 7500, 7500, 7500]);
+    expect(waits).toEqual([250, 500, 1000, 2000, 2500, 2500, 2500, 2500]);
   });
 
   it("backs off from a server that opens and drops, and starts afresh once accepted", async () => {

@@ -24,9 +24,9 @@ export interface HubSettings {
   random?: () => number;
 }
 
-/** Milliseconds: the first pause before connecting again, and the longest. */
+/** Milliseconds: the first pause before connecting again, and the longest: people watch this. */
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 15_000;
+const LONGEST_PAUSE_MS = 5_000;
 /** Milliseconds from dialling to `ready`; a socket that takes longer is dead. */
 const READY_DEADLINE_MS = 10_000;
 
