@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import resource
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -15,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.messages import FrameType, Resize, Signal, TerminalTarget
 from edgetainer_agent.program import ProgramChannel
-from edgetainer_agent.terminal import HostTerminal, host_environment
+from edgetainer_agent.terminal import HostTerminal
 from tests.agent.channels import Channel, gone
 
 
@@ -38,14 +41,22 @@ async def test_a_shell_answers_and_exits_with_its_code() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_it_is_a_login_shell_in_a_clean_environment(monkeypatch: Any) -> None:
+async def test_it_is_the_accounts_login_shell_in_a_clean_environment(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    # An account of the test's own: what this machine's profile does may take long.
+    account = SimpleNamespace(pw_dir=str(tmp_path), pw_name="kiosk", pw_shell="/bin/bash")
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: account)
     monkeypatch.setenv("EDGETAINER_AGENT_TOKEN", "s3cret")
+    (tmp_path / ".bash_profile").write_text("echo profile was read; PS1='$ '")
     channel, _ = open_shell(shell=None)
+    await channel.until_output(b"profile was read")
     channel.type_line("echo name=$0; env; pwd; echo do''ne")
     await channel.until_output(b"done")
-    assert b"name=-" in channel.output
+    assert b"name=-bash" in channel.output
     assert b"s3cret" not in channel.output
-    assert host_environment()["HOME"].encode() in channel.output
+    assert b"USER=kiosk" in channel.output
+    assert f"\n{tmp_path}\r\n".encode() in channel.output
     channel.drop()
 
 
