@@ -72,11 +72,16 @@ class LiveSocket(Socket):
     def left(self) -> None:
         self._feed.close()
 
+    # Who does not read is not listened to either: each message may have an
+    # answer, and the answers would pile up.
+
     def pauseProducing(self) -> None:
         self._feed.pause()
+        self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         self._feed.resume()
+        self.transport.resumeProducing()
 
 
 class _Factory(WebSocketServerFactory):

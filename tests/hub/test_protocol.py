@@ -13,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -259,3 +259,16 @@ async def _turns(count: int = 5) -> None:
         turn: Deferred[None] = Deferred()
         reactor.callLater(0.01, turn.callback, None)
         await turn
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_does_not_read_is_not_listened_to() -> None:
+    async with hub() as it:
+        browser = await it.enter()
+        socket = it.sockets[-1]
+        socket.pauseProducing()
+        browser.say({"op": "sub", "topic": "nonsense"})
+        await deferLater(reactor, 0.1)
+        assert [message["type"] for message in browser.messages] == ["ready"]
+        socket.resumeProducing()
+        assert (await browser.told("error"))["topic"] == "nonsense"
