@@ -56,6 +56,7 @@ CODES: dict[str, Kind] = {
     "session_closed": Kind(503, "The device's connection was closed"),
     "channel_refused": Kind(502, "The device refused the channel"),
     "channel_limit": Kind(503, "Too many channels are open to the device"),
+    "input_limit": Kind(413, "More was typed than the device takes"),
     "protocol_violation": Kind(502, "The peer broke the tunnel protocol"),
     "service_not_exposed": Kind(404, "The service is not exposed"),
     "container_not_found": Kind(404, "There is no such container"),

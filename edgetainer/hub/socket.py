@@ -26,8 +26,9 @@ from edgetainer.errors import EdgetainerError
 
 #: Seconds for the first message.
 TICKET_WAIT_S = 5.0
-#: Seconds between looks at who is connected; they are answered from memory.
-RECHECK_S = 2.0
+#: Seconds between looks at who is connected; they are answered from memory, and
+#: whoever loses a right has lost it everywhere within two seconds.
+RECHECK_S = 1.0
 
 
 @implementer(IPushProducer)

@@ -2,12 +2,15 @@
 
 Bytes go through as they come. Towards the browser at most `HIGH` of them are
 under way: the browser acknowledges what it has drawn, and the device's channel
-is paused until it has, so that Ctrl-C is not behind megabytes of output. Towards
-the device the channel's own back-pressure pauses the browser's socket.
+is paused until it has, so that Ctrl-C is not behind megabytes of output. What is
+typed waits here while the device takes none, up to `INPUT_BYTES`: the browser's
+socket is read all the time, or its acknowledgements and pongs would wait behind
+a paste, and a program that echoes one would stand still for ever.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -27,6 +30,9 @@ from edgetainer.tunnel.messages import Exit, FrameType, Resize
 #: is about 100 ms of screen.
 HIGH = 512 * 1024
 LOW = 128 * 1024
+#: Bytes typed or pasted that wait for the device. Four of the longest messages; the
+#: 64 sockets that one address may have then hold no more than 256 MiB.
+INPUT_BYTES = 4 * 1024 * 1024
 
 
 class TerminalSocket(Socket):
@@ -49,6 +55,8 @@ class TerminalSocket(Socket):
 
     async def admit(self, ticket: str) -> None:
         terminal = await self._terminals.redeem(ticket)
+        if self._gone:
+            return  # nothing is opened on the device for somebody who has left
         self._began = self._clock.seconds()
         self._terminal = terminal
         factory = _ChannelFactory(self)
@@ -60,13 +68,14 @@ class TerminalSocket(Socket):
             return
         if binary:
             self._typed += len(payload)
-            self._channel.send_frame(FrameType.DATA, payload)
+            self._channel.type(payload)
             return
         message = parse_message(payload, binary)
         kind = message.get("type")
         if kind == "resize":
-            size = Resize(columns=message.get("columns", 0), rows=message.get("rows", 0))
-            self._channel.send(size)
+            self._channel.resize(
+                Resize(columns=message.get("columns", 0), rows=message.get("rows", 0))
+            )
         elif kind == "ack":
             self._acknowledged(message.get("bytes"))
         else:
@@ -152,6 +161,10 @@ class TerminalChannel(FrameProtocol):
     def __init__(self, socket: TerminalSocket) -> None:
         self._socket = socket
         self._left = False
+        self._full = False
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._size: Resize | None = None  # the newest one that waits
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
@@ -178,6 +191,29 @@ class TerminalChannel(FrameProtocol):
             self.transport.unregisterProducer()
             abort(self.transport)
 
+    def type(self, data: bytes) -> None:
+        """Send input, at once or when the device takes it.
+
+        :raises EdgetainerError: ``input_limit``.
+        """
+        if not self._full:
+            self.send_frame(FrameType.DATA, data)
+            return
+        if self._waiting_bytes + len(data) > INPUT_BYTES:
+            raise EdgetainerError(
+                "input_limit",
+                "The device takes input too slowly for so much of it. Paste less at a time.",
+            )
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+
+    def resize(self, size: Resize) -> None:
+        """Tell the terminal's size; of sizes that wait only the newest matters."""
+        if self._full:
+            self._size = size
+        else:
+            self.send(size)
+
     def hold(self) -> None:
         """Bring no more output."""
         self.transport.pauseProducing()
@@ -189,12 +225,20 @@ class TerminalChannel(FrameProtocol):
     # The channel's word about our writing (IPushProducer).
 
     def pauseProducing(self) -> None:
-        if not self._left:
-            self._socket.transport.pauseProducing()
+        self._full = True
 
     def resumeProducing(self) -> None:
-        if not self._left:
-            self._socket.transport.resumeProducing()
+        self._full = False
+        if self._left:
+            return
+        if self._size is not None:
+            size, self._size = self._size, None
+            self.send(size)
+        # Each piece may fill the channel again.
+        while self._waiting and not self._full:
+            data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            self.send_frame(FrameType.DATA, data)
 
     def stopProducing(self) -> None:
         """The channel is gone; connectionLost follows."""

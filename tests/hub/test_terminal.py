@@ -21,7 +21,7 @@ from edgetainer.domain.access import Principal
 from edgetainer.errors import EdgetainerError
 from edgetainer.hub.protocol import HubResource
 from edgetainer.hub.socket import RECHECK_S
-from edgetainer.hub.terminal import HIGH, LOW, TerminalSocket
+from edgetainer.hub.terminal import HIGH, INPUT_BYTES, LOW, TerminalSocket
 from edgetainer.services.terminals import Terminal
 from edgetainer.services.tickets import Tickets
 from edgetainer.tunnel.messages import (
@@ -218,6 +218,88 @@ async def test_input_waits_for_the_device() -> None:
         await it.sees(it.channel.value)
         assert it.channel.frames() == [(FrameType.DATA, b"later")]
         assert socket.transport.connected
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_browser_is_heard_while_the_device_takes_no_input() -> None:
+    async with world() as it:
+        browser = await it.open()
+        it.shows(b"y\n" * (HIGH // 2))
+        await browser.until(lambda: len(output(browser)) == HIGH)
+        it.terminals.protocols[-1].pauseProducing()
+        browser.sendMessage(b"a" * 100_000, isBinary=True)
+        for columns in (90, 100):
+            browser.say({"type": "resize", "columns": columns, "rows": 30})
+        browser.sendMessage(b"b", isBinary=True)
+        browser.say({"type": "ack", "bytes": HIGH})
+        await it.sees(lambda: it.channel.producerState == "producing")
+        assert it.channel.frames() == []
+        it.terminals.protocols[-1].resumeProducing()
+        resized, *typed = it.channel.frames()
+        assert Resize.parse(resized.payload) == Resize(100, 30)
+        assert b"".join(frame.payload for frame in typed) == b"a" * 100_000 + b"b"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_device_that_fills_up_again_gets_no_more() -> None:
+    async with world() as it:
+        browser = await it.open()
+        protocol = it.terminals.protocols[-1]
+        protocol.pauseProducing()
+        for piece in (b"one", b"two"):
+            browser.sendMessage(piece, isBinary=True)
+        browser.say({"type": "resize", "columns": 100, "rows": 30})
+        await it.sees(lambda: protocol._size is not None)
+        written = it.channel.write
+
+        def fill(data: bytes) -> None:
+            written(data)
+            protocol.pauseProducing()
+
+        it.channel.write = fill  # type: ignore[method-assign]
+        protocol.resumeProducing()
+        assert [frame.type for frame in it.channel.frames()] == [FrameType.RESIZE]
+        for piece in (b"one", b"two"):
+            protocol.resumeProducing()
+            assert it.channel.frames() == [(FrameType.DATA, piece)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_more_input_than_can_wait_ends_the_terminal_with_its_reason() -> None:
+    async with world() as it:
+        browser = await it.open()
+        it.terminals.protocols[-1].pauseProducing()
+        piece = b"x" * (256 * 1024)
+        for _ in range(INPUT_BYTES // len(piece)):
+            browser.sendMessage(piece, isBinary=True)
+        browser.say({"type": "resize", "columns": 100, "rows": 30})
+        await it.sees(lambda: it.terminals.protocols[-1]._size is not None)
+        assert not browser.has_ended
+        browser.sendMessage(b"y", isBinary=True)
+        assert (await browser.told("error"))["code"] == "input_limit"
+        assert await browser.ended() == 4413
+        assert (await it.ended())["why"] == "input_limit"
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_opened_for_who_left_while_the_ticket_was_looked_at() -> None:
+    async with world() as it:
+        looked_at: Deferred[None] = Deferred()
+        redeem = it.terminals.redeem
+
+        async def slow(ticket: str) -> Terminal:
+            await looked_at
+            return await redeem(ticket)
+
+        it.terminals.redeem = slow  # type: ignore[method-assign]
+        browser = await it.browse()
+        browser.say({"ticket": it.terminals.issue()})
+        socket = it.sockets[-1]
+        await it.sees(lambda: socket._work is not None)
+        browser.transport.abortConnection()
+        await it.sees(lambda: socket._gone)
+        looked_at.callback(None)
+        assert it.terminals.channels == []
 
 
 @pytest_twisted.ensureDeferred
