@@ -115,7 +115,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
     people = compose_people(settings, database, reactor=reactor)
     standing = people.authentication.still
     authority = Authority(settings.state_dir / "keys", now=now)
-    events = Events(clock=reactor)
+    events = Events(now=now)
     switchboard = Switchboard(reactor=reactor, silence_limit_s=settings.silence_limit_s)
     identities = Identities(database=database, authority=authority.certificate, now=now)
     devices = Devices(
@@ -145,6 +145,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         key=secret(settings, "visits"),
         public_port=settings.public_port,
         clock=reactor,
+        now=now,
     )
     hub = HubTickets(standing=standing, clock=reactor)
     terminals = Terminals(

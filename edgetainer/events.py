@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 log = Logger()
@@ -60,26 +59,25 @@ class _Topic:
 class Events:
     """The board on which events are pinned.
 
-    :param clock: its seconds are those of the wall clock.
+    :param now: the wall clock: an aware time in UTC.
     """
 
-    def __init__(self, *, clock: IReactorTime) -> None:
-        self._clock = clock
+    def __init__(self, *, now: Callable[[], datetime]) -> None:
+        self._now = now
         # Microseconds: below a million events a second the numbers of a
         # restarted server are higher than all it ever gave out, and they stay
         # below 2**53 for JavaScript.
-        self._seq = int(clock.seconds() * 1_000_000)
+        self._seq = int(now().timestamp() * 1_000_000)
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
 
     def publish(self, topic: str, type: str, data: dict[str, Any]) -> Event:  # noqa: A002
         """Tell everybody subscribed to `topic`, in the order of subscription."""
         board = self._board(topic)
         self._seq += 1
-        now = datetime.fromtimestamp(self._clock.seconds(), UTC)
         event = Event(
             topic=topic,
             seq=self._seq,
-            ts=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            ts=self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             type=type,
             data=data,
         )

@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 from edgetainer.composition import Parts, compose, compose_people
 from edgetainer.config import OPTIONS, Settings, load
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.clock import make_monotonic
 from edgetainer.storage import files
 from edgetainer.storage.database import Database
 
@@ -77,6 +78,7 @@ def makeService(options: Options) -> IService:
     """The server with these options, prepared and not yet started."""
     from twisted.internet import reactor
 
+    make_monotonic(reactor)
     try:
         prepare(options.settings)
         server: IService = Server(options.settings, reactor=reactor)

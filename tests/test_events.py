@@ -4,12 +4,13 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from edgetainer.events import MAX_TOPICS, REPLAY, Event, Events
+from tests.wall import wall
 
 
 def board(at: float = 1_800_000_000.25) -> tuple[Events, Clock]:
     clock = Clock()
     clock.advance(at)
-    return Events(clock=clock), clock  # type: ignore[arg-type]
+    return Events(now=wall(clock)), clock
 
 
 def test_tells_the_subscribers_of_the_topic() -> None:

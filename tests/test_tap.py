@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,25 @@ def healthy(state: Path, port: int) -> bool:
         return False
 
 
+def test_the_reactor_does_not_follow_the_wall_clock(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from edgetainer.tap import Options, makeService\n"
+        "options = Options()\n"
+        "options.parseOptions(['--state-dir', sys.argv[1]])\n"
+        "makeService(options)\n"
+        "from twisted.internet import reactor\n"
+        "assert abs(reactor.seconds() - time.monotonic()) < 60\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "state")],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        timeout=60,
+        check=True,
+    )
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_it_starts_from_nothing_and_keeps_its_state(kind: str, tmp_path: Path) -> None:
     state, port = tmp_path / "state", free_ports()
@@ -120,6 +140,8 @@ def test_it_starts_from_nothing_and_keeps_its_state(kind: str, tmp_path: Path) -
             assert str(password) in output
             assert first.strip() not in output
             assert "Traceback" not in output
+            # The reactor that dates lines of access does not know the year.
+            assert f"/{datetime.now(UTC):%Y}:" in output
         with server(state, port, "--database-url", url) as process:
             until("it answers again", lambda: healthy(state, port), 60)
             assert password.read_text() == first

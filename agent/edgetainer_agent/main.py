@@ -19,6 +19,7 @@ from twisted.logger import (
 
 from edgetainer import __version__
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.clock import make_monotonic
 from edgetainer_agent.config import DEFAULT_FILE, ENVIRONMENT_PREFIX, Settings, load
 
 #: Exit codes, after sysexits.h, so that a service manager can tell what is
@@ -73,6 +74,7 @@ def _install_reactor() -> Any:
         epollreactor.install()
     from twisted.internet import reactor
 
+    make_monotonic(reactor)
     return reactor
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
+from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource, getChildForRequest
 from twisted.web.server import Request, Site
@@ -163,12 +164,19 @@ def authority(host: str, port: int) -> str:
     return host.lower() if port == 443 else f"{host.lower()}:{port}"
 
 
+def _log_line(timestamp: str, request: Any) -> str:
+    # What twisted.web takes for the date is read off the reactor's clock, which
+    # counts from whenever the machine was started.
+    return combinedLogFormatter(datetimeToLogString(), request)
+
+
 def make_site(root: IResource, *, reactor: IReactorTime) -> Site:
     """A `twisted.web` Site with this module's bounds, which tells no traceback."""
     site = Site(
         root,
         requestFactory=BoundedRequest,
         timeout=IDLE_S,
+        logFormatter=_log_line,
         reactor=reactor,
         # Form bodies are never read; parsing them would be work for strangers.
         parsePOSTFormSubmission=False,

@@ -20,6 +20,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -60,6 +61,8 @@ class Visits:
         answered from memory; raises EdgetainerError when it is signed out.
     :param key: 32 secret bytes that authenticate passes.
     :param public_port: the HTTPS port in addresses.
+    :param clock: for the seconds that tickets last.
+    :param now: the date, which passes name: they outlive this process.
     """
 
     def __init__(
@@ -70,12 +73,13 @@ class Visits:
         key: bytes,
         public_port: int,
         clock: IReactorTime,
+        now: Callable[[], datetime],
     ) -> None:
         self._exposures = exposures
         self._standing = standing
         self._key = key
         self._public_port = public_port
-        self._clock = clock
+        self._now = now
         self._tickets: Tickets[_Ticket] = Tickets(clock=clock, lifetime_s=TICKET_S)
 
     # The console's part.
@@ -125,7 +129,7 @@ class Visits:
                 "name": found.principal.username,
                 "role": str(found.principal.role),
                 "session": found.principal.session_id,
-                "until": int(self._clock.seconds()) + PASS_S,
+                "until": int(self._now().timestamp()) + PASS_S,
             }
         )
 
@@ -136,7 +140,11 @@ class Visits:
         """
         for text in passes:
             claims = self._open(text)
-            if claims is None or claims["host"] != host or claims["until"] <= self._clock.seconds():
+            if (
+                claims is None
+                or claims["host"] != host
+                or claims["until"] <= self._now().timestamp()
+            ):
                 continue
             holder = Principal(
                 user_id=claims["user"],

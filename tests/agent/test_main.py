@@ -78,6 +78,18 @@ def program(tmp_path: Path) -> Iterator[Program]:
             process.wait()
 
 
+def test_the_reactor_does_not_follow_the_wall_clock() -> None:
+    program = (
+        "import time\n"
+        "from edgetainer_agent.main import _install_reactor\n"
+        "assert abs(_install_reactor().seconds() - time.monotonic()) < 60\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **path}, timeout=60, check=True
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest_twisted.ensureDeferred
 async def test_runs_until_a_signal_and_says_goodbye(

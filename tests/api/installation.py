@@ -106,6 +106,7 @@ class Installation:
                 key=b"v" * 32,
                 public_port=8443,
                 clock=home.clock,
+                now=home.now,
             ),
         )
         self.routes = make_routes(self.services, origins=[ORIGIN])

@@ -19,6 +19,7 @@ from edgetainer.gateway.pages import Reply
 from edgetainer.services.visits import PASS_S, TICKET_S, Visits
 from tests.gateway.support import HOST, Line, MemoryContainer, request
 from tests.hub.support import OPERATOR, VIEWER, People
+from tests.wall import wall
 
 OTHER = "other.apps.example.com"
 PUBLIC = "public.apps.example.com"
@@ -51,6 +52,7 @@ class World:
             key=b"k" * 32,
             public_port=8443,
             clock=self.clock,
+            now=wall(self.clock),
         )
         self.entrance = Entrance(
             resolve=self.resolve, switchboard=self, visits=self.visits, console_url=CONSOLE

@@ -33,6 +33,7 @@ from edgetainer.services.hub import HubTickets
 from tests.gateway.certificate import self_signed
 from tests.gateway.support import HOST, OpenDoor, Peer, PeerFactory, request
 from tests.hub.support import VIEWER, Browser, People
+from tests.wall import wall
 
 CONSOLE = "console.example.com"
 ORIGIN = f"https://{CONSOLE}"
@@ -98,7 +99,7 @@ class Port:
             clock=self.hub_clock,
             origins=frozenset({ORIGIN}),
             tickets=self.tickets,
-            events=Events(clock=self.hub_clock),
+            events=Events(now=wall(self.hub_clock)),
         )
 
     def _build(self, server_name: str, address: str) -> Http1Protocol:

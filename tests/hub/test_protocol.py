@@ -28,6 +28,7 @@ from edgetainer.hub.protocol import (
 from edgetainer.hub.socket import RECHECK_S, TICKET_WAIT_S, parse_message
 from edgetainer.services.hub import HubTickets
 from tests.hub.support import ADMIN, VIEWER, Browser, People, browse
+from tests.wall import wall
 
 ORIGIN = "https://console.example.com:8443"
 DEVICE = "device:b0000000-0000-4000-8000-000000000001"
@@ -58,7 +59,7 @@ async def hub() -> AsyncIterator[Hub]:
     clock.advance(1_700_000_000)
     people = People()
     tickets = HubTickets(standing=people.standing, clock=clock)
-    events = Events(clock=clock)
+    events = Events(now=wall(clock))
     sockets: list[LiveSocket] = []
 
     def live() -> LiveSocket:

@@ -11,6 +11,7 @@ from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
 from edgetainer.hub.topics import MOST_PENDING, MOST_TOPICS, Feed, check_topic
 from tests.hub.support import VIEWER
+from tests.wall import wall
 
 DEVICE = "device:b0000000-0000-4000-8000-000000000001"
 
@@ -19,7 +20,7 @@ class Client:
     def __init__(self) -> None:
         self.clock = Clock()
         self.clock.advance(1_700_000_000)
-        self.events = Events(clock=self.clock)
+        self.events = Events(now=wall(self.clock))
         self.told: list[dict[str, Any]] = []
         self.feed = Feed(events=self.events, clock=self.clock, send=self.told.append)
 

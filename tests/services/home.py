@@ -87,7 +87,7 @@ class Home:
         self.database = database
         self.clock = Clock()
         self.clock.advance(START.timestamp())
-        self.events = Events(clock=self.clock)
+        self.events = Events(now=self.now)
         self.switchboard = switchboard or Switchboard(reactor=self.clock)
         self.passwords = Passwords(pepper=b"p" * 32, reactor=None, cost=4)
         self.throttle = Throttle(now=self.now)

@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from edgetainer.services.visits import Visits, fingerprint, new_state
 from tests.databases import result
 from tests.hub.support import VIEWER, People
+from tests.wall import wall
 
 HOST = "web--kiosk.apps.example.com"
 
@@ -25,12 +26,14 @@ class Known:
 
 
 def visits(*, key: bytes = b"k" * 32, port: int = 443) -> Visits:
+    clock = Clock()
     return Visits(
         exposures=Known(),
         standing=People().standing,
         key=key,
         public_port=port,
-        clock=Clock(),
+        clock=clock,
+        now=wall(clock),
     )
 
 

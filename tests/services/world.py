@@ -21,6 +21,7 @@ from edgetainer.services.software import Catalogue
 from edgetainer.storage.database import Database
 from tests import rows
 from tests.databases import result
+from tests.wall import wall
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class World:
         self.rung: list[tuple[str, int]] = []
         self.seen: list[Event] = []
         self.changed: list[str] = []
-        self.events = Events(clock=self.clock)
+        self.events = Events(now=wall(self.clock))
         self.admin, self.operator, self.viewer = (
             Principal(rows.user(database, role=role, name=role), role.value, role) for role in Role
         )
