@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
+
+from edgetainer.errors import EdgetainerError
 
 # Vite names what it puts here by content, so it can be kept for a year.
 _HASHED = "assets/"
@@ -39,21 +42,40 @@ class Page:
 
 
 def read_pages(folder: Path | None) -> dict[str, Page]:
-    """Every file of the built UI by its path; only a hint where nothing is built."""
+    """Every file of the built UI by its path; only a hint where nothing is built.
+
+    :raises EdgetainerError: `config_invalid`, the folder holds no UI or cannot be read.
+    """
     if folder is None:
         return {"index.html": _page("index.html", _UNBUILT.encode(), None)}
-    pages = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        # Compressed copies lie beside their files; hidden files are the build's own.
-        if path.is_file() and path.suffix != ".gz" and not path.name.startswith("."):
-            compressed = path.with_name(f"{path.name}.gz")
-            pages[name] = _page(
-                name,
-                path.read_bytes(),
-                compressed.read_bytes() if compressed.is_file() else None,
-            )
+    try:
+        pages = dict(_read(folder))
+    except OSError as error:
+        raise _no_ui(f"cannot read the files of {folder}: {error}") from error
+    if "index.html" not in pages:
+        raise _no_ui(f"{folder} holds no index.html; is it the folder of the built web UI?")
     return pages
+
+
+def _read(folder: Path) -> Iterator[tuple[str, Page]]:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        # Compressed copies lie beside their files; what is hidden is the build's own.
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if not hidden and path.suffix != ".gz" and path.is_file():
+            compressed = path.with_name(f"{path.name}.gz")
+            yield (
+                inside.as_posix(),
+                _page(
+                    inside.as_posix(),
+                    path.read_bytes(),
+                    compressed.read_bytes() if compressed.is_file() else None,
+                ),
+            )
+
+
+def _no_ui(detail: str) -> EdgetainerError:
+    return EdgetainerError("config_invalid", f"web_dir: {detail}", field="web_dir")
 
 
 def _page(name: str, body: bytes, compressed: bytes | None) -> Page:

@@ -9,6 +9,7 @@ import pytest
 from twisted.web.resource import IResource
 
 from edgetainer.api.webui import Pages, read_pages
+from edgetainer.errors import EdgetainerError
 from tests.api.asking import ask
 
 
@@ -19,6 +20,8 @@ def site(tmp_path: Path) -> IResource:
     (tmp_path / "assets" / "app-1a2b.js").write_text("run()")
     (tmp_path / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(b"run()"))
     (tmp_path / ".sources.sha256").write_text("secret of the build")
+    (tmp_path / ".vite").mkdir()
+    (tmp_path / ".vite" / "manifest.json").write_text("{}")
     (tmp_path.parent / "outside").write_text("not meant")
     return Pages(read_pages(tmp_path))
 
@@ -34,7 +37,16 @@ def test_an_address_of_the_ui_gets_the_start_page(site: IResource, path: str) ->
 
 def test_what_the_build_hides_is_not_served(site: IResource) -> None:
     assert ask(site, "/.sources.sha256").body == b"<!doctype html>start"
+    assert ask(site, "/.vite/manifest.json").body == b"<!doctype html>start"
     assert ask(site, "/assets/app-1a2b.js.gz").status == 404
+
+
+def test_a_folder_that_is_no_ui_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EdgetainerError, match=r"web_dir: .* holds no index\.html"):
+        read_pages(tmp_path)
+    (tmp_path / "index.html").symlink_to("/proc/self/mem")  # a file that cannot be read
+    with pytest.raises(EdgetainerError, match=r"web_dir: cannot read the files of /"):
+        read_pages(tmp_path)
 
 
 def test_a_hashed_file_is_kept_for_ever_and_compressed_when_asked_for(site: IResource) -> None:
