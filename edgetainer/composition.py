@@ -107,6 +107,7 @@ class Parts:
     presence: Presence
     tunnel: TunnelListener
     https: HttpsFactory
+    certificate: ServerCertificate
 
 
 def compose(settings: Settings, *, reactor: Any) -> Parts:
@@ -216,8 +217,9 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
     )
     limits = Limits()
     shown = tls_identity(settings)
+    certificate = ServerCertificate(shown.certificate_chain, shown.private_key)
     https = HttpsFactory(
-        certificate=ServerCertificate(shown.certificate_chain, shown.private_key),
+        certificate=certificate,
         apps_domain=settings.apps_domain,
         build_visitor=build_visitor(entrance=entrance, clock=reactor, limits=limits),
         console=console,
@@ -244,6 +246,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         presence=presence,
         tunnel=tunnel,
         https=https,
+        certificate=certificate,
     )
 
 
@@ -265,7 +268,7 @@ def tls_identity(settings: Settings) -> Identity:
         )
     except OSError as error:
         raise EdgetainerError(
-            "config_invalid", f"cannot read {error.filename}: {error.strerror}"
+            "config_invalid", f"cannot read tls_certificate or tls_private_key: {error}"
         ) from error
 
 

@@ -9,13 +9,16 @@ ports last and closes them first.
 from __future__ import annotations
 
 import os
+import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -26,7 +29,7 @@ from twisted.logger import (
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from edgetainer.composition import Parts, compose, compose_people
+from edgetainer.composition import Parts, compose, compose_people, tls_identity
 from edgetainer.config import OPTIONS, Settings, load
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.clock import make_monotonic
@@ -38,6 +41,11 @@ _log = Logger()
 # Connections that wait to be accepted: visitors and devices that all come back
 # after an outage are not turned away by the kernel.
 BACKLOG = 1024
+# Open files: each visitor and terminal holds one, and a shell's usual limit of
+# 1024 would have the database out of them first.
+FILES = 16 * 1024
+# Seconds between looks for a renewed certificate; programs that renew leave days.
+RENEWAL_S = 3600
 EXIT_FAILED = 1
 
 
@@ -136,12 +144,17 @@ class Server(Service):
         self._reactor = reactor
         self._parts: Parts = compose(settings, reactor=reactor)
         self._port: Any = None
+        self._starting: Deferred[None] | None = None
+        self._renewal = LoopingCall(self._renew)
+        self._renewal.clock = reactor
 
     def startService(self) -> None:
         """Start; a failure from here on stops the process with exit status 1."""
         super().startService()
         _log_from(self.settings.log_level)
-        Deferred.fromCoroutine(self._start()).addErrback(self._failed)
+        _allow_files(FILES)
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._failed)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when what was under way has been written."""
@@ -156,6 +169,7 @@ class Server(Service):
         self._port = self._reactor.listenTCP(
             settings.https_port, parts.https, backlog=BACKLOG, interface=settings.interface
         )
+        self._renewal.start(RENEWAL_S, now=False)
         _log.info(
             "console at {url}, devices at *.{apps}{suffix}, tunnel at UDP {interface}:{tunnel}",
             url=settings.console_url,
@@ -167,16 +181,43 @@ class Server(Service):
 
     async def _stop(self) -> None:
         parts = self._parts
+        if self._starting is not None:
+            # Else it would go on behind our back and open what is closed here.
+            self._starting.cancel()
+        if self._renewal.running:
+            self._renewal.stop()
+        steps: list[Callable[[], Any]] = [
+            # First the sessions, which say goodbye, then the socket they say it on.
+            parts.switchboard.stop,
+            parts.tunnel.close,
+            parts.presence.stop,
+            parts.passwords.close,
+            parts.database.close,
+        ]
         if self._port is not None:
-            await self._port.stopListening()
-        # First the sessions, which say goodbye, then the socket they say it on.
-        parts.switchboard.stop()
-        await parts.tunnel.close()
-        await parts.presence.stop()
-        parts.passwords.close()
-        parts.database.close()
+            steps.insert(0, self._port.stopListening)
+        for step in steps:
+            try:
+                await maybeDeferred(step)
+            except Exception:
+                # What is left is stopped all the same: the database comes last.
+                _log.failure("stopping: {step}", step=step)
+
+    def _renew(self) -> None:
+        """Show the certificate that the files hold now, or go on with the one shown."""
+        try:
+            found = tls_identity(self.settings)
+            if self._parts.certificate.replace(found.certificate_chain, found.private_key):
+                _log.info("new connections are shown the renewed TLS certificate")
+        except (EdgetainerError, OSError) as error:
+            _log.error("the TLS certificate stays the one shown so far: {why}", why=error)
 
     def _failed(self, failure: Failure) -> None:
+        if not self.running:
+            # Stopped while it was starting: that is no failure to start.
+            if not failure.check(CancelledError):
+                _log.failure("starting, while being stopped", failure)
+            return
         if failure.check(EdgetainerError, CannotListenError):
             _log.critical("the server cannot start: {why}", why=failure.getErrorMessage())
         else:
@@ -185,6 +226,23 @@ class Server(Service):
         # a wish; everything has been stopped and logged by then.
         self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_FAILED)
         self._reactor.stop()
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the process's own limit of open files, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= wanted:
+        return
+    allowed = wanted if hard == unlimited else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _log.warn(
+            "only {allowed} open files are allowed; {wanted} are needed when many people and "
+            "devices come (LimitNOFILE= of systemd, ulimit -n)",
+            allowed=allowed,
+            wanted=wanted,
+        )
 
 
 def _log_from(level: str) -> None:

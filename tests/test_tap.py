@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
+import socket
 import ssl
 import stat
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.logger import globalLogPublisher
 
-from edgetainer.config import OPTIONS
+from edgetainer import tap
+from edgetainer.config import OPTIONS, load
 from tests import databases
+from tests.gateway.certificate import self_signed
 from tests.ports import free_ports, until
 
 ROOT = Path(__file__).parent.parent
@@ -170,3 +180,108 @@ def test_a_port_that_is_taken_ends_the_program(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert f"{port}" in output
         assert "the server cannot start" in output
+
+
+def test_it_may_open_as_many_files_as_it_needs(tmp_path: Path) -> None:
+    state, port = tmp_path / "state", free_ports()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = tap.FILES if hard == resource.RLIM_INFINITY else min(tap.FILES, hard)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            process = stack.enter_context(server(state, port))  # inherits the limit
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        until("it answers", lambda: healthy(state, port), 60)
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (wanted, hard)
+
+
+@contextmanager
+def in_process(folder: Path, port: int, **more: str) -> Iterator[tap.Server]:
+    """A server in this process, whose observers of the log are put back afterwards."""
+    options = {"state-dir": str(folder / "state"), "interface": "127.0.0.1", **more}
+    settings = load(command_line={"https-port": str(port), **options}, environment={})
+    tap.prepare(settings)
+    before = list(globalLogPublisher._observers)
+    try:
+        yield tap.Server(settings, reactor=reactor)
+    finally:
+        for observer in list(globalLogPublisher._observers):
+            globalLogPublisher.removeObserver(observer)
+        for observer in before:
+            globalLogPublisher.addObserver(observer)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_stopped_while_it_starts_opens_nothing(tmp_path: Path) -> None:
+    port = free_ports()
+    with in_process(tmp_path, port) as stopped:
+        presence, read = stopped._parts.presence, Deferred()
+        start = presence.start
+
+        async def slow() -> None:
+            await start()
+            await read
+
+        presence.start = slow  # type: ignore[method-assign]
+        stopped.startService()
+        await deferLater(reactor, 0.2)
+        await stopped.stopService()
+        assert read.called, "what was waited for is given up"
+        await deferLater(reactor, 0.2)
+        assert stopped._port is None
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            udp.bind(("127.0.0.1", port + 1))
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_part_that_fails_to_stop_keeps_no_other_from_it(tmp_path: Path) -> None:
+    with in_process(tmp_path, free_ports()) as stopped:
+        stopped.startService()
+        while stopped._port is None:
+            await deferLater(reactor, 0.01)
+        closed = []
+        stopped._parts.switchboard.stop = lambda: 1 / 0  # type: ignore[method-assign]
+        close = stopped._parts.database.close
+        stopped._parts.database.close = lambda: closed.append(close())  # type: ignore[method-assign]
+        await stopped.stopService()
+        assert closed == [None]
+        assert stopped._parts.tunnel._listening is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_renewed_certificate_is_shown_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tap, "RENEWAL_S", 0.05)
+    port = free_ports()
+    chain_file, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
+
+    def install(chain: bytes, key: bytes) -> None:
+        chain_file.write_bytes(chain)
+        key_file.write_bytes(key)
+
+    first, key = self_signed("localhost")
+    install(first, key)
+    files = {"tls-certificate": str(chain_file), "tls-private-key": str(key_file)}
+    with in_process(tmp_path, port, **files) as running:
+        running.startService()
+        while running._port is None:
+            await deferLater(reactor, 0.01)
+
+        async def shown() -> bytes:
+            return (await deferToThread(ssl.get_server_certificate, ("127.0.0.1", port))).encode()
+
+        assert await shown() == first
+        # Half of a renewal: the key that belongs to it is not there yet.
+        second, second_key = self_signed("localhost")
+        install(second, key)
+        await deferLater(reactor, 0.2)
+        assert await shown() == first
+        install(second, second_key)
+        await deferLater(reactor, 0.2)
+        assert await shown() == second
+        await running.stopService()

@@ -26,15 +26,21 @@ class ServerCertificate:
 
     def __init__(self, chain: bytes, private_key: bytes) -> None:
         self._context = _context(chain, private_key)
+        self._shown = chain, private_key
 
-    def replace(self, chain: bytes, private_key: bytes) -> None:
+    def replace(self, chain: bytes, private_key: bytes) -> bool:
         """Show another certificate from the next connection on; open ones go on undisturbed.
 
         :param chain: PEM, the server's own certificate first.
         :param private_key: PEM.
+        :returns: whether it is another one.
         :raises EdgetainerError: ``config_invalid``; the one in use then stays.
         """
+        if (chain, private_key) == self._shown:
+            return False
         self._context = _context(chain, private_key)
+        self._shown = chain, private_key
+        return True
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """The OpenSSL connection for one accepted socket."""

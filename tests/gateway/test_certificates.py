@@ -25,7 +25,8 @@ def test_what_does_not_fit_is_refused_and_the_old_one_stays(bad: str) -> None:
         certificate.replace(*given)
     assert caught.value.code == "config_invalid"
     assert certificate.serverConnectionForTLS(None).get_context() is before
-    certificate.replace(other, other_key)
+    assert certificate.replace(other, other_key)
+    assert not certificate.replace(other, other_key), "it is shown already"
     assert certificate.serverConnectionForTLS(None).get_context() is not before
 
 
