@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.web.server import Site
@@ -56,8 +56,9 @@ class MemoryCarrier:
         self.address = address
         self._network.carriers[address] = self
 
-    def close(self) -> None:
+    def close(self) -> Deferred[None]:
         self._network.carriers.pop(self.address, None)
+        return succeed(None)
 
 
 class Network:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IReactorUDP, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -35,8 +37,8 @@ class Carrier(Protocol):
     def send(self, data: bytes, address: Address) -> None:
         """Send one datagram; losing it silently is allowed."""
 
-    def close(self) -> None:
-        """Stop sending and receiving."""
+    def close(self) -> Deferred[None]:
+        """Stop sending and receiving; fires when the address is free again."""
 
 
 class UdpCarrier(DatagramProtocol):
@@ -74,11 +76,18 @@ class UdpCarrier(DatagramProtocol):
         """Send one datagram; a full socket or a missing route loses it."""
         try:
             self.transport.write(data, address)
-        except OSError as exc:
-            # The network is away or its queue is full: to QUIC that is packet
-            # loss, and it will send again.
+        except (OSError, MessageLengthError) as exc:
+            # The network is away, its queue is full or its packets are small:
+            # to QUIC that is packet loss, and it will send again.
             self._log.debug("datagram to {address} lost: {reason}", address=address, reason=exc)
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._port.stopListening()
+    def close(self) -> Deferred[None]:
+        """Close the socket; fires when its port is free."""
+        closing: Deferred[None] | None = self._port.stopListening()
+        return succeed(None) if closing is None else closing
+
+
+def twisted_address(kind: Literal["TCP", "UDP"], address: Address) -> IPv4Address | IPv6Address:
+    """Twisted's form of an address."""
+    host, port = address
+    return (IPv6Address if ":" in host else IPv4Address)(kind, host, port)

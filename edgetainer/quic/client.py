@@ -7,13 +7,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.connection import Connection, Limits
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import failure
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.settings import CLIENT_LIMITS, ClientTls, client_configuration
-
-NO_ERROR = 0x100
 
 
 class ClientEndpoint:
@@ -83,7 +82,7 @@ class ClientEndpoint:
 
     def _give_up(self, reason: str) -> None:
         if self._driver is not None:
-            self._driver.close(NO_ERROR, reason)
+            self._driver.close(H3_NO_ERROR, reason)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():

@@ -17,15 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.codes import H3_INTERNAL_ERROR
 from edgetainer.quic.connection import Connection
-from edgetainer.quic.errors import ConnectionClosed, failure
+from edgetainer.quic.errors import ConnectionClosed, failure, tell_end
 from edgetainer.quic.outflow import Outflow
 
 TIMER_FLOOR_S = 0.000_1
 """Shortest timer, in seconds: a tenth of the granularity of RFC 9002 section 6.1.2."""
-
-CLEAN_CODES = frozenset({0, 0x100})
-"""NO_ERROR and H3_NO_ERROR: the connection ended because somebody wanted it to."""
 
 
 class Handler(Protocol):
@@ -122,7 +120,7 @@ class Driver:
         if self._failure is None:
             self._close_waiters.append(waiter)
         else:
-            _tell(waiter, self._failure)
+            tell_end(waiter, self._failure)
         return waiter
 
     # Datagrams and timers.
@@ -232,7 +230,7 @@ class Driver:
                     self.handler.quic_event(event)
                 except Exception:
                     self._log.failure("handling {event} failed", event=type(event).__name__)
-                    self.close(0x102, "internal error")  # H3_INTERNAL_ERROR
+                    self.close(H3_INTERNAL_ERROR, "internal error")
         event = self.quic.terminated
         if event is not None:
             self._over(event)
@@ -254,7 +252,7 @@ class Driver:
             ping.errback(self._failure)
         waiters, self._close_waiters = self._close_waiters, []
         for waiter in waiters:
-            _tell(waiter, self._failure)
+            tell_end(waiter, self._failure)
 
     def abandon(self) -> None:
         """Forget the connection without a word to the peer."""
@@ -292,10 +290,3 @@ class Driver:
             if self.quic.unsent(stream_id) == 0:
                 del self._flushing[stream_id]
                 done()
-
-
-def _tell(waiter: Deferred[None], reason: Failure) -> None:
-    if isinstance(reason.value, ConnectionClosed) and reason.value.code in CLEAN_CODES:
-        waiter.callback(None)
-    else:
-        waiter.errback(reason)

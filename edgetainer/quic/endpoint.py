@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import (
-    IAddress,
-    IHostResolution,
-    IReactorPluggableNameResolver,
-    IReactorTime,
-    IReactorUDP,
-    IResolutionReceiver,
-)
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorPluggableNameResolver, IReactorTime, IReactorUDP
 from twisted.web.server import Site
-from zope.interface import implementer
 
+from edgetainer.quic.addresses import resolve
 from edgetainer.quic.carriers import Address, UdpCarrier
 from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.http3 import Http3Connection
@@ -104,38 +94,10 @@ def connect(
     """
     client = ClientEndpoint(reactor=reactor, tls=tls, timeout=timeout)
 
-    def resolved(address: str) -> Deferred[Http3Connection]:
+    def resolved(addresses: list[str]) -> Deferred[Http3Connection]:
+        address = addresses[0]
         interface = "::" if ":" in address else "0.0.0.0"  # noqa: S104  # a client's own socket
         carrier = UdpCarrier(reactor, client.datagram_received, interface=interface, port=0)
         return client.connect(carrier, (address, port))
 
-    return _resolve(reactor, host).addCallback(resolved)
-
-
-def _resolve(reactor: IReactorPluggableNameResolver, host: str) -> Deferred[str]:
-    if isIPAddress(host) or isIPv6Address(host):
-        return succeed(host)
-    receiver = _FirstAddress(host)
-    reactor.nameResolver.resolveHostName(receiver, host)
-    return receiver.found
-
-
-@implementer(IResolutionReceiver)
-class _FirstAddress:
-    """Takes the first address that a name has."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-        self._resolution: IHostResolution | None = None
-        self.found: Deferred[str] = Deferred()
-
-    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        self._resolution = resolutionInProgress
-
-    def addressResolved(self, address: IAddress) -> None:
-        if not self.found.called and isinstance(address, IPv4Address | IPv6Address):
-            self.found.callback(address.host)
-
-    def resolutionComplete(self) -> None:
-        if not self.found.called:
-            self.found.errback(DNSLookupError(f"no address found for {self._host}"))
+    return resolve(reactor, host).addCallback(resolved)

@@ -6,8 +6,11 @@ Protocols written for TCP look for `ConnectionLost` and `ConnectionDone` in
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
+
+from edgetainer.quic.codes import CLEAN
 
 
 class ConnectionClosed(ConnectionLost):
@@ -71,6 +74,14 @@ class ResponseTooLarge(Exception):
 
 class CertificateRefused(Exception):
     """A peer's certificate is not acceptable; the text is safe to show to the peer."""
+
+
+def tell_end(waiter: Deferred[None], reason: Failure) -> None:
+    """Fire what `notify_close` gave: with None if the end was wanted, else the reason."""
+    if isinstance(reason.value, ConnectionClosed) and reason.value.code in CLEAN:
+        waiter.callback(None)
+    else:
+        waiter.errback(reason)
 
 
 def failure(error: BaseException) -> Failure:

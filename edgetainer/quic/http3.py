@@ -17,10 +17,12 @@ from aioquic.h3.events import DataReceived, HeadersReceived, WebTransportStreamD
 from aioquic.quic import events
 from aioquic.quic.connection import stream_is_unidirectional
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from edgetainer.quic.carriers import Address
+from edgetainer.quic.codes import H3_NO_ERROR, H3_STREAM_CREATION_ERROR, SESSION_GONE
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
 from edgetainer.quic.exchange import Exchange, Header, Incoming, plain_headers
@@ -29,14 +31,11 @@ from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
 from edgetainer.quic.requests import ClientExchange, Response
 from edgetainer.quic.site import MAX_BODY, SiteChannel
 from edgetainer.quic.webtransport import (
-    SESSION_GONE,
     SessionOpening,
     SessionRequest,
     WebTransportSession,
 )
 
-H3_NO_ERROR = 0x100
-H3_STREAM_CREATION_ERROR = 0x103
 RESPONSE_LIMIT = 1024 * 1024
 """Bytes of a response's body that `request` accepts unless told otherwise."""
 
@@ -51,6 +50,8 @@ class Http3Connection:
     :param site: servers: what answers requests; None answers 404 to all.
     :param max_body: servers: the largest request body, in bytes.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -200,7 +201,11 @@ class Http3Connection:
         receivers: list[Exchange | Incoming] = [*self._exchanges.values()]
         receivers += self._incoming.values()
         for receiver in receivers:
-            receiver.connection_lost(reason)
+            try:
+                receiver.connection_lost(reason)
+            except Exception:
+                # A request's own mistake; the others must hear of the end too.
+                self._log.failure("the end of a connection was not taken well")
         for session in list(self._sessions.values()):
             session.connection_lost(reason)
         self._exchanges.clear()

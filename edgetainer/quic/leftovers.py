@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from twisted.python.failure import Failure
 
+from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.exchange import Header
 from edgetainer.quic.webtransport import SessionRequest
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
-
-H3_NO_ERROR = 0x100
 
 
 class Sink:

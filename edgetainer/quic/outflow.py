@@ -7,9 +7,14 @@ are not counted: congestion control bounds them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edgetainer.quic.errors import failure
 
 if TYPE_CHECKING:
     from edgetainer.quic.driver import Driver
@@ -31,11 +36,17 @@ class Outflow:
 
     :param driver: the connection's driver, whose `drained` sets are joined.
     :param stream_id: the stream that is written to.
+    :param failed: called soon after the producer raised, which is let go then.
     """
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
+    _log = Logger()
+
+    def __init__(
+        self, driver: Driver, stream_id: int, *, failed: Callable[[Failure], None]
+    ) -> None:
         self._driver = driver
         self._stream_id = stream_id
+        self._failed = failed
         self._producer: IProducer | None = None
         self._streaming = False
         self._paused = False
@@ -69,7 +80,7 @@ class Outflow:
         producer, self._producer = self._producer, None
         self._driver.forget_room(self)
         if producer is not None:
-            producer.stopProducing()
+            self._ask(producer.stopProducing)
 
     def written(self) -> None:
         """Bytes were written: pause the producer if there are too many."""
@@ -81,7 +92,7 @@ class Outflow:
         ):
             self._paused = True
             self._driver.await_room(self)
-            cast(IPushProducer, self._producer).pauseProducing()
+            self._ask(cast(IPushProducer, self._producer).pauseProducing)
 
     def drained(self) -> None:
         """Bytes were sent: let the producer go on if there is room."""
@@ -94,7 +105,17 @@ class Outflow:
         if self._streaming:
             self._paused = False
             self._driver.forget_room(self)
-        cast(IPullProducer, producer).resumeProducing()
+        self._ask(cast(IPullProducer, producer).resumeProducing)
+
+    def _ask(self, method: Callable[[], None]) -> None:
+        """Call the producer; its mistakes cost it this stream, not the connection."""
+        try:
+            method()
+        except Exception as exc:
+            self._log.failure("the producer of stream {id} failed", id=self._stream_id)
+            self.unregister()
+            # Never from within the call: the protocol may be in the middle of a write.
+            self._driver.reactor.callLater(0, self._failed, failure(exc))
 
     def _has_room(self, stream: int, connection: int) -> bool:
         quic = self._driver.quic

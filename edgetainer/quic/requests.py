@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from edgetainer.quic.codes import H3_REQUEST_CANCELLED
 from edgetainer.quic.errors import ResponseTooLarge, StreamReset, failure
 from edgetainer.quic.exchange import Header
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
-
-H3_REQUEST_CANCELLED = 0x10C
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.connection import (
     CONNECTION_ID_LENGTH,
     Connection,
@@ -110,15 +111,14 @@ class ServerEndpoint:
                 if driver in self._half_open:
                     driver.abandon()
                 else:
-                    driver.close(0x100, "the server stops")
+                    driver.close(H3_NO_ERROR, "the server stops")
             self._check_closed()
         return self._closing
 
     def _check_closed(self) -> None:
-        if self._closing is not None and not self._ids and not self._closing.called:
-            assert self._carrier is not None
-            self._carrier.close()
-            self._closing.callback(None)
+        if self._closing is not None and not self._ids and self._carrier is not None:
+            carrier, self._carrier = self._carrier, None
+            carrier.close().chainDeferred(self._closing)
 
     # Datagrams.
 
@@ -137,9 +137,9 @@ class ServerEndpoint:
             self._unknown(data, address, header, header.version)
 
     def _unknown(self, data: bytes, address: Address, header: QuicHeader, version: int) -> None:
-        assert self._carrier is not None
         if header.packet_type == QuicPacketType.VERSION_NEGOTIATION or self._closing is not None:
             return
+        assert self._carrier is not None
         if version not in self._configuration.supported_versions:
             reply = encode_quic_version_negotiation(
                 source_cid=header.destination_cid,

@@ -18,6 +18,8 @@ from twisted.web.http import Request
 from twisted.web.http_headers import Headers
 from twisted.web.server import Site
 
+from edgetainer.quic.carriers import twisted_address
+from edgetainer.quic.codes import H3_NO_ERROR, H3_REQUEST_CANCELLED
 from edgetainer.quic.errors import StreamReset, failure
 from edgetainer.quic.exchange import Header, plain_headers
 from edgetainer.quic.outflow import Outflow
@@ -31,9 +33,6 @@ MAX_BODY = 16 * 1024 * 1024
 MAX_REQUESTS = 64
 """Requests of one connection that are received or answered at the same time;
 more get 503. With MAX_BODY it bounds what one client can make us store."""
-
-H3_NO_ERROR = 0x100
-H3_REQUEST_CANCELLED = 0x10C
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _TARGET = re.compile(rb"/[!-~]{0,8191}|\*")
@@ -56,7 +55,9 @@ class SiteChannel:
         self._stream_id = stream_id
         # Any: twisted.web's Request has no types for what its channel calls.
         self._request: Any = None
-        self._outflow = Outflow(connection.driver, stream_id)
+        self._outflow = Outflow(
+            connection.driver, stream_id, failed=lambda reason: self.abortConnection()
+        )
         self._received = 0
         self._method = b""
         self._target = b""
@@ -195,19 +196,15 @@ class SiteChannel:
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         """The client's address, as a TCP address, which is what resources look for."""
-        return _tcp_address(*self.connection.peer)
+        return twisted_address("TCP", self.connection.peer)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Our own address."""
-        return _tcp_address(*self.connection.driver.carrier.address)
+        return twisted_address("TCP", self.connection.driver.carrier.address)
 
     def isSecure(self) -> bool:
         """QUIC is always encrypted."""
         return True
-
-
-def _tcp_address(host: str, port: int) -> IPv4Address | IPv6Address:
-    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
 
 def _request_headers(headers: list[Header], authority: bytes) -> Headers:

@@ -25,15 +25,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from edgetainer.quic.carriers import twisted_address
+from edgetainer.quic.codes import H3_NO_ERROR, WEBTRANSPORT_APPLICATION_ERROR
 from edgetainer.quic.errors import StreamReset, failure
 from edgetainer.quic.outflow import Outflow
 
 if TYPE_CHECKING:
     from edgetainer.quic.driver import Driver
-
-H3_NO_ERROR = 0x100
-WEBTRANSPORT_APPLICATION_ERROR = 0x52E4A40FA8DB
-"""Application error 0 as a QUIC code (draft-ietf-webtrans-http3, section 4.3)."""
 
 DELIVERY = 64 * 1024
 """Bytes handed over at once when a paused protocol resumes, so that it can
@@ -59,7 +57,7 @@ class QuicStreamTransport:
         self.stream_id = stream_id
         self._ended = ended
         self._protocol: IProtocol | None = None
-        self._outflow = Outflow(driver, stream_id)
+        self._outflow = Outflow(driver, stream_id, failed=self._failed)
         self._pending = bytearray()
         self._paused = True
         self._delivering = False
@@ -74,7 +72,7 @@ class QuicStreamTransport:
         """Connect the protocol; bytes that came before it are delivered soon."""
         self._protocol = protocol
         self._paused = False
-        protocol.makeConnection(self)
+        self._guard(lambda: protocol.makeConnection(self))
         if self._pending or self._fin_received:
             self._deliver_soon()
 
@@ -295,20 +293,18 @@ class QuicStreamTransport:
             call()
         except Exception as exc:
             self._log.failure("the protocol on stream {id} failed", id=self.stream_id)
-            if not self._lost:
-                self._lose(failure(exc), code=WEBTRANSPORT_APPLICATION_ERROR)
+            self._failed(failure(exc))
+
+    def _failed(self, reason: Failure) -> None:
+        """Our own side made a mistake; nobody else pays for it."""
+        self._lose(reason, code=WEBTRANSPORT_APPLICATION_ERROR)
 
     # Addresses.
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         """The peer's address; its type is UDP."""
-        return udp_address(*self.driver.peer)
+        return twisted_address("UDP", self.driver.peer)
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Our own address; its type is UDP."""
-        return udp_address(*self.driver.carrier.address)
-
-
-def udp_address(host: str, port: int) -> IPv4Address | IPv6Address:
-    """A Twisted address of type UDP."""
-    return (IPv6Address if ":" in host else IPv4Address)("UDP", host, port)
+        return twisted_address("UDP", self.driver.carrier.address)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from aioquic.buffer import encode_uint_var
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.quic.capsules import CapsuleReader, close_capsule
+from edgetainer.quic.codes import H3_NO_ERROR, SESSION_GONE, WEBTRANSPORT_APPLICATION_ERROR
 from edgetainer.quic.errors import (
     ConnectionClosed,
     SessionClosed,
@@ -23,9 +25,10 @@ from edgetainer.quic.errors import (
     StreamLimit,
     StreamReset,
     failure,
+    tell_end,
 )
 from edgetainer.quic.exchange import Header, plain_headers
-from edgetainer.quic.stream import H3_NO_ERROR, WEBTRANSPORT_APPLICATION_ERROR, QuicStreamTransport
+from edgetainer.quic.stream import QuicStreamTransport
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
@@ -35,8 +38,6 @@ STREAM_HEADER = encode_uint_var(0x41)
 
 DRAFT = (b"sec-webtransport-http3-draft", b"draft02")
 REFUSAL_BODY_LIMIT = 64 * 1024
-SESSION_GONE = 0x170D7B68
-"""WEBTRANSPORT_SESSION_GONE: streams of a session that is over."""
 
 
 class WebTransportSession:
@@ -46,6 +47,8 @@ class WebTransportSession:
     :param session_id: the id of its CONNECT stream.
     :param headers: what the peer sent with its request or its response.
     """
+
+    _log = Logger()
 
     def __init__(self, connection: Http3Connection, session_id: int) -> None:
         self.connection = connection
@@ -97,7 +100,7 @@ class WebTransportSession:
         if self._over is None:
             self._waiters.append(waiter)
         else:
-            _tell(waiter, self._over)
+            tell_end(waiter, self._over)
         return waiter
 
     # For the connection.
@@ -128,8 +131,14 @@ class WebTransportSession:
     def _accept(self, transport: QuicStreamTransport) -> None:
         if self.accept_streams is None:
             transport.abortConnection()
+            return
+        try:
+            protocol = self.accept_streams()
+        except Exception:
+            self._log.failure("a stream of the peer was not taken")
+            transport.abortConnection()
         else:
-            transport.attach(self.accept_streams())
+            transport.attach(protocol)
 
     def _new_transport(self, stream_id: int) -> QuicStreamTransport:
         transport = QuicStreamTransport(self.connection.driver, stream_id, self._stream_ended)
@@ -149,7 +158,7 @@ class WebTransportSession:
             transport.connection_lost(reason)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            _tell(waiter, reason)
+            tell_end(waiter, reason)
 
     def _let_go(self) -> None:
         # No STOP_SENDING: it could overtake the capsule and look like a failure.
@@ -294,10 +303,3 @@ class SessionRequest:
             raise RuntimeError("the session request was answered before")
         self._answered = True
         self.connection.check_answerable(self._session_id)
-
-
-def _tell(waiter: Deferred[None], reason: Failure) -> None:
-    if isinstance(reason.value, ConnectionClosed) and reason.value.code in (0, H3_NO_ERROR):
-        waiter.callback(None)
-    else:
-        waiter.errback(reason)

@@ -17,10 +17,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.addresses import resolve
 from edgetainer.quic.endpoint import ClientTls, connect
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.requests import Response
-from edgetainer.tunnel.addresses import resolve
 from edgetainer.tunnel.backoff import Backoff, Chance
 from edgetainer.tunnel.closing import close_code
 from edgetainer.tunnel.doors import Doors

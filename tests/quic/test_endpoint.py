@@ -135,3 +135,19 @@ async def test_a_port_is_taken_once(server: Server) -> None:
             tls=server.network.server_tls(),
             on_connection=lambda connection: None,
         )
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_closed_port_can_be_taken_at_once(server: Server) -> None:
+    client = await server.connect()
+    port = server.listening.address[1]
+    await server.listening.close()
+    again = listen(
+        reactor,
+        interface="127.0.0.1",
+        port=port,
+        tls=server.network.server_tls(),
+        on_connection=lambda connection: None,
+    )
+    await again.close()
+    await client.notify_close()

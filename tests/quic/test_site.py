@@ -290,3 +290,23 @@ def test_a_resource_that_renders_later(site: Site) -> None:
 
     pair = Pair(site=Later())
     assert pair.network.run(pair.client.request("GET", "/")).body == b"at last"
+
+
+def test_a_request_whose_end_goes_wrong_does_not_hide_it_from_the_others(
+    site: Site, logged_failures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = site.pair.server_connection.notify_close()
+    for _ in range(3):
+        site.pair.client.request("GET", "/later").addErrback(lambda _: None)
+    site.pair.network.until(lambda: len(site.app.waiting) == 3)
+    requests = [each._request for each in site.pair.server_connection._exchanges.values()
+                if hasattr(each, "_request")]  # fmt: skip
+
+    def broken(reason: Any) -> None:
+        raise RuntimeError("a mistake in a handler")
+
+    monkeypatch.setattr(requests[0], "connectionLost", broken)
+    site.pair.client.close()
+    assert site.pair.network.run(over) is None
+    assert len(site.app.lost) == 2
+    assert "a mistake in a handler" in logged_failures.pop()

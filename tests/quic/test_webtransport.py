@@ -206,3 +206,27 @@ def test_the_end_of_the_connection_ends_the_session(pair: Pair) -> None:
     pair.client.close(9, "off")
     with pytest.raises(ConnectionClosed):
         pair.network.run(theirs)
+
+
+def test_a_stream_that_our_side_fails_to_take_costs_only_itself(
+    pair: Pair, logged_failures: list[str]
+) -> None:
+    class Stillborn(Recorder):
+        def connectionMade(self) -> None:
+            raise RuntimeError("stillborn")
+
+    def nothing() -> Recorder:
+        raise RuntimeError("nothing to take it")
+
+    for accept in (Stillborn, nothing):
+        opener = Recorder()
+        pair.session.accept_streams = accept
+        pair.server_session.open_stream(opener)
+        pair.network.until(lambda opener=opener: opener.lost is not None)
+    assert len(logged_failures) == 2
+    logged_failures.clear()
+    pair.session.accept_streams = Echo
+    recorder = Recorder()
+    pair.server_session.open_stream(recorder)
+    recorder.transport.write(b"still here")
+    pair.network.until(lambda: recorder.data == b"still here")

@@ -9,9 +9,9 @@ import pytest
 
 import edgetainer.tunnel
 from edgetainer.errors import CODES
+from edgetainer.quic.addresses import MAX_ADDRESSES
 from edgetainer.switchboard import PING_AFTER, SILENCE_LIMIT
 from edgetainer.tunnel import backoff, limits
-from edgetainer.tunnel.addresses import MAX_ADDRESSES
 from edgetainer.tunnel.closing import CLOSE_CODES
 from edgetainer.tunnel.messages import FrameType, TcpTarget, encode_open, encode_reply
 from edgetainer.tunnel.wire import MAX_DEPTH

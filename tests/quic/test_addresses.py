@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import DNSLookupError
 
-from edgetainer.tunnel.addresses import MAX_ADDRESSES, resolve
+from edgetainer.quic.addresses import MAX_ADDRESSES, resolve
 
 
 class Names:
