@@ -17,6 +17,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ PASS_S = 8 * 3600
 URL_LIMIT = 8192
 #: Where the gateway accepts tickets; devices never see paths under its parent.
 ENTER_PATH = "/.edgetainer/enter"
+
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 class Exposures(Protocol):
@@ -100,7 +103,8 @@ class Visits:
             return self.url(host, path + (f"?{query}" if query else ""))
         asked = parse_qs(query, max_num_fields=4)
         states, targets = asked.get("state", []), asked.get("to", ["/"])
-        if len(states) != 1 or len(targets) != 1:
+        # Anything else as a state could only be kept here to no use.
+        if len(states) != 1 or len(targets) != 1 or not _FINGERPRINT.fullmatch(states[0]):
             raise EdgetainerError("invalid_field", "The address is not the gateway's.", field="to")
         ticket = self._tickets.issue(_Ticket(principal, host, states[0]))
         return self.url(host, f"{ENTER_PATH}?{urlencode({'ticket': ticket, 'to': targets[0]})}")

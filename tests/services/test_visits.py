@@ -6,12 +6,13 @@ The whole way of a visit is told in tests/gateway/test_entrance.py.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from edgetainer.errors import EdgetainerError
 from edgetainer.services.visits import Visits, fingerprint, new_state
 from tests.databases import result
 from tests.hub.support import VIEWER, People
@@ -47,6 +48,26 @@ def a_pass(it: Visits) -> str:
     asked = parse_qs(urlsplit(url).query)
     assert asked["to"] == ["/a?b=c"]
     return now(it.enter(HOST, asked["ticket"][0], ["other", state]))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "state=",
+        "state=é",
+        f"state={'a' * 63}",
+        f"state={'A' * 64}",
+        f"state={'a' * 8000}",
+        f"state={'a' * 64}&state={'a' * 64}",
+        f"state={'a' * 64}&to=/&to=/b",
+    ],
+)
+def test_only_what_the_gateway_asks_for_gets_a_ticket(query: str) -> None:
+    it = visits()
+    with pytest.raises(EdgetainerError) as refused:
+        now(it.hand_over(VIEWER, it.url(HOST, f"/.edgetainer/enter?{quote(query, safe='=&/')}")))
+    assert (refused.value.code, refused.value.field) == ("invalid_field", "to")
 
 
 def test_a_pass_outlives_a_restart_of_the_server() -> None:
