@@ -35,9 +35,14 @@ from edgetainer.errors import EdgetainerError
 LEAST_SILENCE_S = 12.0
 
 
-def _option(parse: Callable[[Any], Any], shown: str, text: str) -> dict[str, Any]:
-    """An option: how it is read, its default as people see it, what it is for."""
-    return {"parse": parse, "shown": shown, "text": text}
+def _option(
+    parse: Callable[[Any], Any], shown: str, text: str, *, secret: bool = False
+) -> dict[str, Any]:
+    """An option: how it is read, its default as people see it, what it is for.
+
+    :param secret: its value may hold a password, so no message repeats it.
+    """
+    return {"parse": parse, "shown": shown, "text": text, "secret": secret}
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Settings:
             a_database_url,
             "sqlite:///STATE_DIR/edgetainer.sqlite",
             "SQLAlchemy address of the database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+            secret=True,
         )
     )
     interface: str = field(
@@ -196,7 +202,8 @@ def load(
             try:
                 values[item.name] = item.metadata["parse"](value)
             except Refused as refusal:
-                raise _invalid(item.name, f"{value!r} ({place}) is not {refusal}") from None
+                shown = "the value" if item.metadata["secret"] else repr(value)
+                raise _invalid(item.name, f"{shown} ({place}) is not {refusal}") from None
     return _checked(_with_defaults(values), given)
 
 

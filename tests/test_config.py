@@ -110,3 +110,9 @@ def test_certificate_and_key_come_together(tmp_path: Path) -> None:
 def test_every_option_is_documented() -> None:
     assert [option.name for option in OPTIONS] == [item.name for item in fields(Settings)]
     assert all(option.text.endswith(".") and option.shown_default for option in OPTIONS)
+
+
+def test_a_password_in_a_value_that_is_refused_is_not_repeated() -> None:
+    with pytest.raises(EdgetainerError, match="database_url: the value") as refused:
+        load(command_line={"database-url": "postgres://me:hunter2@db/name"}, environment={})
+    assert "hunter2" not in str(refused.value)
