@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from edgetainer.services.throttle import address_key
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -48,7 +50,11 @@ class Limits:
 
 
 class ConnectionCount:
-    """Who holds how many connections; asked at accept, told at close."""
+    """Who holds how many connections; asked at accept, told at close.
+
+    One customer is one address: IPv6 is handed out by /64, and who has 2^64
+    addresses would otherwise hold every connection there is.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -57,18 +63,24 @@ class ConnectionCount:
 
     def admit(self, address: str) -> bool:
         """Count one more connection from `address`, or refuse it."""
+        key = address_key(address)
         if (
             self.total >= self._limits.connections
-            or self._by_address[address] >= self._limits.per_address
+            or self._by_address[key] >= self._limits.per_address
         ):
             return False
-        self._by_address[address] += 1
+        self._by_address[key] += 1
         self.total += 1
         return True
 
+    def held(self, address: str) -> int:
+        """Connections from `address` and those counted with it."""
+        return self._by_address[address_key(address)]
+
     def leave(self, address: str) -> None:
         """One admitted connection from `address` has ended."""
+        key = address_key(address)
         self.total -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        self._by_address[key] -= 1
+        if not self._by_address[key]:
+            del self._by_address[key]

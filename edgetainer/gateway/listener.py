@@ -31,6 +31,9 @@ from edgetainer.gateway.limits import ConnectionCount, Limits
 #: Builds the protocol of one visitor: (server name, IP address) -> protocol.
 BuildVisitor = Callable[[str, str], IProtocol]
 
+#: Seconds between two lines of the log about connections that are one too many.
+REFUSALS_S = 60.0
+
 
 class HttpsFactory(Factory):
     """The factory to listen with, on a plain TCP port.
@@ -42,6 +45,7 @@ class HttpsFactory(Factory):
     """
 
     noisy = False
+    log = Logger()
 
     def __init__(
         self,
@@ -54,6 +58,9 @@ class HttpsFactory(Factory):
         limits: Limits,
     ) -> None:
         self.count = ConnectionCount(limits)
+        self._clock = clock
+        self._refused = 0
+        self._told_at = float("-inf")
         self._console = console
         chooser = _ChooserFactory(
             zone="." + apps_domain.lower(),
@@ -77,8 +84,25 @@ class HttpsFactory(Factory):
 
     def buildProtocol(self, addr: IAddress) -> IProtocol | None:
         if not self.count.admit(_ip(addr)):
+            self._tell_refusal(_ip(addr))
             return None  # Twisted closes the socket
         return self._tls.buildProtocol(addr)
+
+    def _tell_refusal(self, address: str) -> None:
+        """Who is turned away hears nothing; the operator must."""
+        self._refused += 1
+        now = self._clock.seconds()
+        if now - self._told_at < REFUSALS_S:
+            return
+        self.log.warn(
+            "connections refused: {refused} since last told, now one from {address}, "
+            "which holds {held}; {total} are open in all",
+            refused=self._refused,
+            address=address,
+            held=self.count.held(address),
+            total=self.count.total,
+        )
+        self._refused, self._told_at = 0, now
 
 
 class _CountedTransport(BufferingTLSTransport):

@@ -15,3 +15,11 @@ def test_each_address_and_all_together_are_bounded() -> None:
         count.leave(address)
     assert count.total == 0
     assert not count._by_address, "addresses of the past are forgotten"
+
+
+def test_an_ipv6_network_is_one_address_and_each_ipv4_address_another() -> None:
+    count = ConnectionCount(Limits(per_address=2))
+    assert [count.admit(f"2001:db8::{n}") for n in range(3)] == [True, True, False]
+    assert count.held("2001:db8::ffff") == 2
+    assert count.admit("2001:db8:0:1::1")
+    assert [count.admit(f"::ffff:192.0.2.{n}") for n in range(4)] == [True] * 4

@@ -16,6 +16,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock, deferLater
+from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -262,8 +263,12 @@ async def test_a_websocket_of_the_console_works_behind_the_port() -> None:
 async def test_one_address_holds_at_most_64_connections_and_gets_them_back() -> None:
     async with https() as port:
         held = [await port.plain() for _ in range(64)]
-        refused = await port.plain()
-        await refused.until_closed()
+        with capturedLogs() as logs:
+            for _ in range(2):
+                refused = await port.plain()
+                await refused.until_closed()
+        (told,) = [log for log in logs if log["log_level"] is LogLevel.warn]
+        assert (told["address"], told["held"], told["total"]) == ("127.0.0.1", 64, 64)
         assert all(peer.lost is None for peer in held)
         held[0].transport.abortConnection()
         await held[0].until_closed()
