@@ -39,6 +39,8 @@ _HOP_BY_HOP = frozenset(
 )
 # Statements about the visitor that only the gateway may make.
 _OURS_TO_SAY = frozenset({b"forwarded", b"x-real-ip", b"x-client-ip", b"true-client-ip"})
+# What Clear-Site-Data may clear: of the origin that says so, and no other's.
+_ORIGINS_OWN = (b'"cache"', b'"storage"', b'"executionContexts"')
 
 
 def to_container(head: RequestHead, *, visitor: str) -> list[tuple[bytes, bytes]]:
@@ -92,6 +94,12 @@ def to_visitor(headers: Iterable[tuple[bytes, bytes]], *, status: int) -> list[t
         if name in _HOP_BY_HOP or name in named or name == b"alt-svc":
             # Alt-Svc would send visitors round the gateway.
             continue
+        if name.startswith(b"x-edgetainer-"):
+            continue  # ours to say: an error of the gateway's is told by it
+        if name == b"clear-site-data":
+            value = contained_clearing(value)
+            if not value:
+                continue
         if name == b"content-length" and (chunked or status == 204):
             continue
         if name == b"set-cookie":
@@ -127,6 +135,18 @@ def contained_cookie(value: bytes) -> bytes | None:
         return None
     kept = [a for a in attributes if a.partition(b"=")[0].strip(b" \t").lower() != b"domain"]
     return b";".join([pair, *kept])
+
+
+def contained_clearing(value: bytes) -> bytes:
+    """A device's Clear-Site-Data without the cookies.
+
+    Browsers clear those of the whole registrable domain: of other devices, and
+    the console's, where it shares the domain.
+    """
+    kinds = [kind.strip(b" \t") for kind in value.split(b",")]
+    # The wildcard in words: what of it concerns one origin only.
+    kinds = [k for kind in kinds for k in (_ORIGINS_OWN if kind == b'"*"' else (kind,))]
+    return b", ".join(kind for kind in kinds if kind in _ORIGINS_OWN)
 
 
 def is_our_token(value: bytes) -> bool:

@@ -176,3 +176,22 @@ def test_the_answers_headers_pass_without_what_reaches_further() -> None:
     both = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
     assert to_visitor(both, status=200) == []
     assert to_visitor([(b"content-length", b"0")], status=204) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (b'"cookies"', None),
+        (b'"cache", "cookies","storage"', b'"cache", "storage"'),
+        (b'"*"', b'"cache", "storage", "executionContexts"'),
+        (b'"Cookies", cookies, "clientHints"', None),
+        (b"", None),
+    ],
+)
+def test_a_device_clears_no_cookies_of_its_neighbours(given: bytes, kept: bytes | None) -> None:
+    passed = dict(to_visitor([(b"clear-site-data", given)], status=200))
+    assert passed.get(b"clear-site-data") == kept
+
+
+def test_only_the_gateway_speaks_as_the_gateway() -> None:
+    assert to_visitor([(b"x-edgetainer-error", b"device_offline")], status=200) == []
