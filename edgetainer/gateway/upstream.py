@@ -109,6 +109,8 @@ class Upstream(Protocol):
             self._reader.release_body()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._eof:
+            return  # it has said everything; what waits here for its reader still goes
         if reason.check(ConnectionDone):
             self._end_of_input()
         elif self._reader is not None:

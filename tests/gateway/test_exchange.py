@@ -141,6 +141,19 @@ def test_a_slow_visitor_pauses_the_container_and_loses_nothing() -> None:
     assert len(memory.container.lines) == 2
 
 
+def test_an_answer_that_came_whole_survives_the_loss_of_the_device() -> None:
+    memory = Memory()
+    memory.send(request())
+    memory.answer(CHUNKED)
+    memory.protocol.pauseProducing()
+    memory.answer(b"3\r\nabc\r\n0\r\n\r\n")
+    memory.container.line.protocol.readConnectionLost()
+    assert lose(memory, ConnectionLost) == b""
+    memory.protocol.resumeProducing()
+    assert memory.line.taken() == b"3\r\nabc\r\n0\r\n\r\n"
+    assert not memory.line.aborted
+
+
 def test_a_visitor_slow_from_the_start_pauses_the_container_too() -> None:
     memory = Memory()
     memory.protocol.pauseProducing()
