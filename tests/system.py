@@ -40,12 +40,13 @@ class System:
 
     :param folder: for its state.
     :param database_url: of an empty database.
+    :param environment: further variables for all its processes.
     """
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, **environment: str) -> None:
         self.folder = folder
         self.port = free_ports()
-        self._database_url = database_url
+        self._environment = {"EDGETAINER_DATABASE_URL": database_url, **environment}
         self._run: subprocess.Popen[bytes] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self.document: dict[str, Any] = {}
@@ -59,7 +60,7 @@ class System:
         output = self.folder / "run.log"
         environment = {
             **os.environ,
-            "EDGETAINER_DATABASE_URL": self._database_url,
+            **self._environment,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'agent'}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
@@ -168,6 +169,19 @@ class System:
         plain = socket.create_connection(("127.0.0.1", self.port), 30)
         return context.wrap_socket(plain, server_hostname=host)
 
+    def said(self) -> str:
+        """What the run has told the person at the terminal."""
+        return (self.folder / "run.log").read_text("utf-8", "replace")
+
+    def containers(self) -> list[str]:
+        """The names of the demo device's containers that run."""
+        with contextlib.closing(docker.APIClient(timeout=60)) as engine:
+            return [
+                container["Names"][0]
+                for container in engine.containers()
+                if container["Names"][0].startswith(f"/{project_prefix(self.device_id)}")
+            ]
+
     def stop(self) -> None:
         """Stop everything as Ctrl-C does."""
         if self._agent is not None and self._agent.poll() is None:
@@ -175,14 +189,14 @@ class System:
             self._agent.wait(STOP_WITHIN_S)
         if self._run is not None and self._run.poll() is None:
             self._run.send_signal(signal.SIGINT)
-            self._run.wait(STOP_WITHIN_S)
+            assert self._run.wait(STOP_WITHIN_S) == 0, self.said()
 
 
 @contextmanager
-def running(kind: str, folder: Path) -> Iterator[System]:
+def running(kind: str, folder: Path, **environment: str) -> Iterator[System]:
     """A system on a database of this kind; nothing of it is left when it ends."""
     with databases.fresh(kind, folder, empty=True) as url:
-        system = System(folder, url)
+        system = System(folder, url, **environment)
         try:
             system.start()
             yield system

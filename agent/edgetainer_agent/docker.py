@@ -78,6 +78,8 @@ class Container:
     network_mode: str
     #: Addresses on its own networks; none with the host's network.
     addresses: tuple[str, ...]
+    #: Its restart policy has it run for ever: it is no job that may end.
+    stays: bool = False
 
     def document(self) -> dict[str, Any]:
         """The container as the server's API shows it."""
@@ -240,7 +242,13 @@ class Docker:
                 for address in (one.get("IPAddress"), one.get("GlobalIPv6Address"))
                 if address and _is_address(address)
             ),
+            stays=_restart_policy(inspected) in ("always", "unless-stopped"),
         )
+
+
+def _restart_policy(inspected: dict[str, Any]) -> str:
+    policy = (inspected.get("HostConfig") or {}).get("RestartPolicy") or {}
+    return str(policy.get("Name") or "no")
 
 
 def _port(text: str) -> Port | None:

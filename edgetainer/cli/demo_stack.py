@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -23,6 +25,9 @@ SOFTWARE = "demo"
 SERVICE = "web"
 # Seconds that a container gets to end by itself; the page has nothing to save.
 STOP_WITHIN_S = 2
+DEFAULT_SOCKET = "/var/run/docker.sock"
+# Importing an image of 40 MB on a slow disk.
+ANSWER_WITHIN_S = 120
 _PAGE_LIMIT = 200
 
 
@@ -30,15 +35,27 @@ class NoDocker(Exception):
     """No usable Docker Engine; the text says what is missing and what to do."""
 
 
+def engine_socket() -> Path:
+    """The Docker Engine's socket: DOCKER_HOST's, where that is one, or the usual.
+
+    :raises NoDocker: DOCKER_HOST names an engine elsewhere, which this machine's
+        agent does not manage.
+    """
+    host = os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+    if not host.startswith("unix://"):
+        raise NoDocker(f"DOCKER_HOST is {host}; the demo needs the engine of this machine")
+    return Path(host.removeprefix("unix://"))
+
+
 class Engine:
     """The Docker Engine of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, socket: Path) -> None:
         try:
-            self._client = docker.from_env(timeout=120)
+            self._client = docker.DockerClient(base_url=f"unix://{socket}", timeout=ANSWER_WITHIN_S)
             self._client.ping()
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise NoDocker(f"no Docker Engine answers on this machine ({error})") from error
+            raise NoDocker(f"no Docker Engine answers at {socket}") from error
 
     def image(self) -> str:
         """The name of the demo's image, made first where the engine lacks it.

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import yaml
 
@@ -158,7 +158,7 @@ class Run:
         self.device_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = self.device_dir / "agent.yaml"
         token_file = self.device_dir / "token"
-        settings = {
+        settings: dict[str, Any] = {
             "state_dir": str(self.device_dir / "state"),
             "server_url": self.console_url,
             "ca_file": str(self.ca_file),
@@ -166,6 +166,8 @@ class Run:
             "name": "demo-device",
             "heartbeat_s": 10,
         }
+        with contextlib.suppress(demo_stack.NoDocker):
+            settings["docker_socket"] = str(demo_stack.engine_socket())
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         if self._known_device() is None:
             say("Enrolling the demo device ...")
@@ -199,7 +201,7 @@ class Run:
         assert self.device_id is not None
         device_id = self.device_id
         try:
-            self.engine = demo_stack.Engine()
+            self.engine = demo_stack.Engine(demo_stack.engine_socket())
             say("Deploying the demo stack ...")
             compose = demo_stack.compose_file(self.engine.image())
         except demo_stack.NoDocker as error:

@@ -96,7 +96,7 @@ class Work:
         if record is None or not record.applied or record.digest != self._wanted.digest:
             return Event.DIFFERENT
         containers = await self._docker.containers(self._name)
-        alive = {container.service for container in containers if _problem(container) is None}
+        alive = {container.service for container in containers if problem(container) is None}
         return Event.SAME if set(record.services) <= alive else Event.DIFFERENT
 
     async def _validate(self) -> Event:
@@ -121,7 +121,7 @@ class Work:
 
     async def _verify(self) -> Event:
         containers = await self._docker.containers(self._name)
-        problems = [f"{one.name}: {what}" for one in containers if (what := _problem(one))]
+        problems = [f"{one.name}: {what}" for one in containers if (what := problem(one))]
         if not containers:
             problems = ["no container of the stack is there"]
         if problems:
@@ -173,7 +173,7 @@ class Work:
         words = []
         try:
             for container in await self._docker.containers(self._name):
-                if _problem(container) is not None:
+                if problem(container) is not None:
                     text = await self._docker.last_lines(container, LOG_LINES)
                     words.append(f"--- {container.name} ({container.status})\n{text}")
         except EdgetainerError as error:
@@ -181,14 +181,15 @@ class Work:
         return "\n".join(words)
 
 
-def _problem(container: Container) -> str | None:
+def problem(container: Container) -> str | None:
     """Why a container does not count as up; None if it does.
 
-    One that ended with 0 did its work: a job beside the services.
+    One that ended with 0 did its work, a job beside the services, unless its
+    restart policy keeps it running: then someone stopped it by hand.
     """
     if container.state == "running":
         return None if container.health in (None, "healthy") else f"it is {container.health}"
-    if container.state == "exited" and container.exit_code == 0:
+    if container.state == "exited" and container.exit_code == 0 and not container.stays:
         return None
     return f"it is {container.status}"
 
