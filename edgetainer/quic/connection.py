@@ -367,7 +367,12 @@ class Connection(QuicConnection):
         if self._is_client:
             require_server_purpose(self.tls)
         elif self._verify_client is not None:
-            require_client_certificate(self.tls, self._verify_client, self._identified)
+            require_client_certificate(
+                self.tls,
+                self._verify_client,
+                identified=self._identified,
+                peer=self.get_peer_address,
+            )
 
     def _identified(self, identity: object) -> None:
         self.identity = identity

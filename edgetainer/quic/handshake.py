@@ -12,6 +12,7 @@ from collections.abc import Callable
 from aioquic import tls
 from aioquic._buffer import Buffer
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.logger import Logger
 
 from edgetainer.quic.certificates import is_for_servers
@@ -20,6 +21,8 @@ from edgetainer.quic.errors import CertificateRefused
 VerifyClient = Callable[[list[x509.Certificate]], object]
 
 _log = Logger()
+
+_NOT_ACCEPTED = "The client certificate is not accepted"
 
 
 class AlertCertificateRequired(tls.Alert):
@@ -46,13 +49,21 @@ def require_server_purpose(context: tls.Context) -> None:
 
 
 def require_client_certificate(
-    context: tls.Context, verify: VerifyClient, identified: Callable[[object], None]
+    context: tls.Context,
+    verify: VerifyClient,
+    *,
+    identified: Callable[[object], None],
+    peer: Callable[[], object],
 ) -> None:
     """Servers: ask for a certificate, refuse an empty one, and judge it.
+
+    Each refusal is logged with the client's address and the fingerprint of its
+    certificate: it is all that is ever heard of such a client.
 
     :param verify: gets the chain, leaf first, once the client has proved that it
         holds the leaf's key; raises to refuse.
     :param identified: gets what `verify` returned.
+    :param peer: tells the client's address.
     """
     handle_certificate = context._server_handle_certificate
     handle_verify = context._server_handle_certificate_verify
@@ -60,6 +71,7 @@ def require_client_certificate(
     def certificate_received(input_buf: Buffer) -> None:
         handle_certificate(input_buf)
         if context._peer_certificate is None:
+            _log.info("client at {peer} refused: it has no certificate", peer=peer())
             raise AlertCertificateRequired("A client certificate is required")
 
     def verify_received(input_buf: Buffer) -> None:
@@ -68,12 +80,17 @@ def require_client_certificate(
         chain = [context._peer_certificate, *context._peer_certificate_chain]
         try:
             identity = verify(chain)
-        except CertificateRefused as exc:
-            raise tls.AlertBadCertificate(str(exc)) from exc
         except Exception as exc:
-            # Whatever the application found, the peer learns only this.
-            _log.info("client certificate refused: {reason}", reason=exc)
-            raise tls.AlertBadCertificate("The client certificate is not accepted") from exc
+            # The fingerprint and not the subject, which is the client's own text.
+            _log.info(
+                "client at {peer} with certificate {fingerprint} refused: {reason}",
+                peer=peer(),
+                fingerprint=chain[0].fingerprint(SHA256()).hex(),
+                reason=exc,
+            )
+            # Whatever else the application found, the peer learns only that.
+            told = str(exc) if isinstance(exc, CertificateRefused) else _NOT_ACCEPTED
+            raise tls.AlertBadCertificate(told) from exc
         identified(identity)
 
     context._request_client_certificate = True

@@ -8,6 +8,7 @@ forged source address costs 30 microseconds and no memory (RFC 9000 section
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 
@@ -46,8 +47,12 @@ MAX_HALF_OPEN = 256
 """Handshakes under way at once; each costs 90 KiB and a millisecond."""
 
 MAX_HALF_OPEN_PER_HOST = 128
-"""Of these, how many one address may hold: it must not lock out the others.
+"""Of these, how many one host may hold: it must not lock out the others.
 Devices behind one carrier's NAT share an address, so it is not fewer."""
+
+TELL_EVERY_S = 60.0
+"""Seconds between two lines in the log about handshakes that were turned away:
+whoever floods the port must not fill the disk too."""
 
 OnConnection = Callable[[Http3Connection], None]
 
@@ -91,6 +96,8 @@ class ServerEndpoint:
         self._ids: dict[Driver, set[bytes]] = {}
         self._half_open: dict[Driver, tuple[str, IDelayedCall]] = {}
         self._half_open_hosts: Counter[str] = Counter()
+        self._dropped = 0
+        self._telling: IDelayedCall | None = None
         self._closing: Deferred[None] | None = None
         self.set_tls(tls)
 
@@ -107,6 +114,9 @@ class ServerEndpoint:
         """Close every connection and stop; fires when the last one is forgotten."""
         if self._closing is None:
             self._closing = Deferred()
+            if self._telling is not None:
+                self._telling.cancel()
+                self._telling = None
             for driver in list(self._ids):
                 if driver in self._half_open:
                     driver.abandon()
@@ -184,12 +194,12 @@ class ServerEndpoint:
         except ValueError:
             # Forged, expired or from before a restart: the client begins again.
             return
-        host = address[0]
+        host = host_of(address)
         if (
             len(self._half_open) >= MAX_HALF_OPEN
             or self._half_open_hosts[host] >= MAX_HALF_OPEN_PER_HOST
         ):
-            self._log.debug("handshake from {host} dropped: too many under way", host=host)
+            self._turned_away(host)
             return
         quic = Connection(
             configuration=self._configuration,
@@ -209,6 +219,18 @@ class ServerEndpoint:
         self._half_open[driver] = (host, deadline)
         self._half_open_hosts[host] += 1
         driver.datagram_received(data, address)
+
+    def _turned_away(self, host: str) -> None:
+        self._dropped += 1
+        if self._telling is None:
+            self._log.warn("handshake from {host} dropped: too many under way", host=host)
+            self._telling = self._reactor.callLater(TELL_EVERY_S, self._tell_dropped)
+
+    def _tell_dropped(self) -> None:
+        self._telling = None
+        dropped, self._dropped = self._dropped, 0
+        if dropped > 1:
+            self._log.warn("{count} handshakes dropped in the last minute", count=dropped)
 
     def _established(self, driver: Driver, connection: Http3Connection) -> None:
         self._no_longer_half_open(driver)
@@ -245,3 +267,20 @@ class ServerEndpoint:
         for connection_id in self._ids.pop(driver, set()):
             self._drivers.pop(connection_id, None)
         self._check_closed()
+
+
+def host_of(address: Address) -> str:
+    """Whose address this is, for counting: an IPv4 address, or an IPv6 network.
+
+    One subscriber has a whole /64 (RFC 6177), so that its addresses are no more
+    than one host's ports. An address that cannot be read is a host of its own.
+    """
+    try:
+        host = ipaddress.ip_address(address[0])
+    except ValueError:
+        return address[0]
+    if isinstance(host, ipaddress.IPv4Address):
+        return str(host)
+    if host.ipv4_mapped is not None:
+        return str(host.ipv4_mapped)
+    return str(ipaddress.ip_network((host.packed[:8] + bytes(8), 64)))

@@ -12,9 +12,10 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from edgetainer.quic.errors import ConnectionClosed
-from edgetainer.quic.server import MAX_HALF_OPEN, MAX_HALF_OPEN_PER_HOST
+from edgetainer.quic.server import MAX_HALF_OPEN, MAX_HALF_OPEN_PER_HOST, host_of
 from tests.network import SERVER, MemoryCarrier, Network
 
 
@@ -183,3 +184,58 @@ def test_connecting_can_be_cancelled(network: Network) -> None:
     assert len(failed) == 1
     network.pass_time(60)
     assert network.clock.getDelayedCalls() == []
+
+
+def test_a_subscribers_ipv6_network_is_one_host(network: Network) -> None:
+    server = network.listen()
+    network.delay = 0.0001
+    for number in range(1, MAX_HALF_OPEN_PER_HOST + 5):
+        stranger = Stranger(network, f"2001:db8:1:2::{number:x}")
+        stranger.patience = 0.001
+        stranger.begin()
+    assert len(server._half_open) == MAX_HALF_OPEN_PER_HOST
+    Stranger(network, "2001:db8:1:3::1").begin()
+    assert len(server._half_open) == MAX_HALF_OPEN_PER_HOST + 1
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1:2:3:4", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        # A socket for both families names IPv4 hosts so; they are not one network.
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("elsewhere", "elsewhere"),
+    ],
+)
+def test_what_counts_as_one_host(address: str, host: str) -> None:
+    assert host_of((address, 1)) == host
+
+
+def test_turned_away_handshakes_are_told_of_and_do_not_flood_the_log(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetainer.quic.server.MAX_HALF_OPEN", 0)
+    lines: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event["log_level"] == LogLevel.warn and event["log_namespace"].startswith("edge"):
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        server = network.listen()
+        for port in range(50):
+            Stranger(network, port=port).begin()
+        assert len(lines) == 1
+        assert "203.0.113.5" in lines[0]
+        network.pass_time(60)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    # A client sends its first flight twice or so while nobody answers.
+    assert len(lines) == 2
+    assert int(lines[1].split()[0]) >= 50
+    Stranger(network).begin()
+    server.close()
+    assert network.clock.getDelayedCalls() == [], "nothing is left to tell"
