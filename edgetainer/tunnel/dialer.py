@@ -163,6 +163,8 @@ class Dialer:
         """Try every address once; raise the last error if all failed."""
         error = EdgetainerError("unavailable", "The server's names are not known just now.")
         for host, port in self._addresses:
+            if self._wanted is not wanted:
+                raise error
             for address in await self._addresses_of(host):
                 if self._wanted is not wanted:
                     raise error  # stopped while we looked it up or dialled
@@ -213,7 +215,7 @@ class Dialer:
     async def _live(self, link: Link) -> None:
         self._link = link
         self._backoff.reset()
-        log.info("connected")
+        log.info("connected to {peer[0]} port {peer[1]}", peer=link.peer)
         _guard(self._on_connected, link.hello)
         error = await link.notify_close()
         self._link = None

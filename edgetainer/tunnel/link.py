@@ -80,6 +80,11 @@ class Link:
         if self._closed is None:
             self._set_timer()
 
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The server's address."""
+        return self._connection.peer
+
     def notify_close(self) -> Deferred[EdgetainerError]:
         """Fires with the reason once the session is over."""
         waiter: Deferred[EdgetainerError] = Deferred()

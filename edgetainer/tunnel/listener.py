@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+#: Sessions that one connection may ask for in vain. A device asks once and hangs
+#: up; each refusal costs a line in the log.
+MAX_REFUSALS = 3
+
 
 class Identity(Protocol):
     """What `ServerTls.verify_client` must return for a device."""
@@ -73,6 +77,8 @@ class TunnelListener:
         self._on_session = on_session
         self._deadline = deadline
         self._listening: Listening | None = None
+        # By device: its connection that has no session yet.
+        self._arrivals: dict[str, _Arrival] = {}
 
     def start(self) -> None:
         """Begin to listen.
@@ -108,32 +114,53 @@ class TunnelListener:
 
     def connected(self, connection: Http3Connection) -> None:
         """A connection whose certificate was accepted; called by the QUIC end."""
-        _Arrival(
+        arrival = _Arrival(
             reactor=self._reactor,
             connection=connection,
             on_session=self._on_session,
             deadline=self._deadline,
+            arrived=self._arrived,
         )
+        # One a device: else whoever holds one device's key could make us keep as
+        # many connections as handshakes fit into the deadline.
+        older = self._arrivals.get(arrival.device_id)
+        self._arrivals[arrival.device_id] = arrival
+        if older is not None:
+            older.give_way()
+
+    def _arrived(self, arrival: _Arrival) -> None:
+        if self._arrivals.get(arrival.device_id) is arrival:
+            del self._arrivals[arrival.device_id]
 
 
 class _Arrival:
     """One connection until it has its session, of which it may have one."""
 
     def __init__(
-        self, *, reactor: Any, connection: Http3Connection, on_session: OnSession, deadline: float
+        self,
+        *,
+        reactor: Any,
+        connection: Http3Connection,
+        on_session: OnSession,
+        deadline: float,
+        arrived: Callable[[_Arrival], None],
     ) -> None:
         self._reactor = reactor
+        self._arrived = arrived
         self._connection = connection
         self._on_session = on_session
         self._session: Session | None = None
+        self._refusals = 0
+        identity: Any = connection.identity
+        self.device_id = str(identity.device_id)
         self._timer: IDelayedCall = reactor.callLater(deadline, self._timed_out)
         connection.on_session = self._requested
         connection.notify_close().addBoth(self._gone)
 
-    @property
-    def _device_id(self) -> str:
-        identity: Any = self._connection.identity
-        return str(identity.device_id)
+    def give_way(self) -> None:
+        """The device has come anew before it opened a session here."""
+        error = EdgetainerError("session_replaced")
+        self._connection.close(close_code(error), error.code)
 
     def _requested(self, request: SessionRequest) -> None:
         try:
@@ -141,7 +168,7 @@ class _Arrival:
         except EdgetainerError as error:
             self._refuse(request, error)
         except Exception:
-            log.failure("a session of device {device} failed", device=self._device_id)
+            log.failure("a session of device {device} failed", device=self.device_id)
             self._refuse(request, EdgetainerError("internal"))
 
     def _admit(self, request: SessionRequest) -> None:
@@ -152,7 +179,7 @@ class _Arrival:
         hello = parse_hello(_header(request.headers, HELLO_HEADER))
         session = Session(
             reactor=self._reactor,
-            device_id=self._device_id,
+            device_id=self.device_id,
             connection=self._connection,
             hello=hello,
         )
@@ -169,24 +196,31 @@ class _Arrival:
         except Exception:
             session.discard(EdgetainerError("internal"))
             raise
-        self._stop_timer()
+        self._settle()
         self._session = session
         session.attach(webtransport)
 
     def _refuse(self, request: SessionRequest, error: EdgetainerError) -> None:
-        log.warn("a session of {device} was refused: {error}", device=self._device_id, error=error)
+        log.warn("a session of {device} was refused: {error}", device=self.device_id, error=error)
+        self._refusals += 1
+        if self._refusals > MAX_REFUSALS:
+            self._connection.close(
+                close_code(EdgetainerError("protocol_violation")), "too many sessions asked for"
+            )
+            return
         headers = [(b"content-type", b"application/problem+json")]
         request.refuse(error.status, dump_object(error.problem()), headers)
 
     def _timed_out(self) -> None:
         error = EdgetainerError("session_closed", "The device opened no session.")
-        log.info("device {device} opened no session in time", device=self._device_id)
+        log.info("device {device} opened no session in time", device=self.device_id)
         self._connection.close(close_code(error), error.code)
 
     def _gone(self, _: object) -> None:
-        self._stop_timer()
+        self._settle()
 
-    def _stop_timer(self) -> None:
+    def _settle(self) -> None:
+        self._arrived(self)
         if self._timer.active():
             self._timer.cancel()
 

@@ -24,6 +24,7 @@ from edgetainer.tunnel.control import ControlChannel
 from edgetainer.tunnel.endpoints import ChannelEndpoint
 from edgetainer.tunnel.limits import MAX_CHANNELS
 from edgetainer.tunnel.messages import ControlTarget, Target
+from edgetainer.tunnel.wire import printable
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
@@ -185,7 +186,11 @@ class Session:
             return
         error = EdgetainerError("session_closed", "The device's connection was lost.")
         value = reason.value if isinstance(reason, Failure) else None
-        if isinstance(value, ConnectionClosed | SessionClosed):
+        if isinstance(value, ConnectionClosed) and not value.by_peer and value.reason:
+            # This end noticed it: its words say more than its number.
+            detail = f"The device's connection ended here: {value.reason}."
+            error = EdgetainerError("session_closed", printable(detail))
+        elif isinstance(value, ConnectionClosed | SessionClosed):
             error = error_from_close(value.code)
         # The one may outlive the other; neither is of use alone.
         self.close(error)

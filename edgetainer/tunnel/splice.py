@@ -1,9 +1,10 @@
 """Joining two connections so that each end talks to the other.
 
-Used on the device (channel and container port) and in the gateway (browser
-and channel, after an upgrade). What one side reads the other writes; a side
-that cannot write pauses the reading of its partner, so nothing piles up here;
-the end of one direction is passed on while the other direction goes on.
+The agent joins a channel and a container's port with it, its one user in
+production; the gateway reads every byte that it passes on and pipes by itself.
+What one side reads the other writes; a side that cannot write pauses the reading
+of its partner, so nothing piles up here; the end of one direction is passed on
+while the other direction goes on.
 """
 
 from __future__ import annotations

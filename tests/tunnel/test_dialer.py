@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.tunnel.dialer import Dialer
 from tests.authority import Authority
 from tests.network import SERVER
 from tests.world import World
@@ -321,3 +323,30 @@ def test_requests_fail_clearly_without_an_answer() -> None:
     codes: list[Any] = []
     cancelled.addErrback(lambda failure: codes.append(failure.type))
     assert codes in ([EdgetainerError], [CancelledError])
+
+
+def test_stopping_while_a_name_is_looked_up_looks_up_no_other() -> None:
+    world = World()
+    asked: list[str] = []
+
+    def resolve(host: str) -> Deferred[list[str]]:
+        asked.append(host)
+        return Deferred()
+
+    dialer = Dialer(
+        reactor=world.network.reactor,
+        addresses=[("one.test", 1), ("two.test", 2)],
+        tls=world.network.client_tls,
+        doors=None,  # type: ignore[arg-type]  # never connected
+        hello=dict,
+        on_connected=lambda hello: None,
+        on_disconnected=lambda error: None,
+        on_doorbell=lambda revision: None,
+        random=random.Random(1),
+        resolve=resolve,
+    )
+    dialer.start()
+    assert asked == ["one.test"]
+    dialer.stop()
+    world.pass_time(60)
+    assert asked == ["one.test"]

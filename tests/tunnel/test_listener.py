@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.endpoint import ServerTls
-from edgetainer.quic.errors import SessionRefused
+from edgetainer.quic.errors import ConnectionClosed, SessionRefused
 from edgetainer.quic.http3 import Http3Connection
+from edgetainer.tunnel.closing import error_from_close
 from edgetainer.tunnel.dialer import Dialer
 from edgetainer.tunnel.link import Link
-from edgetainer.tunnel.listener import TunnelListener
+from edgetainer.tunnel.listener import MAX_REFUSALS, TunnelListener
 from edgetainer.tunnel.messages import HELLO_HEADER, encode_hello
 from edgetainer.tunnel.wire import load_object
 from tests.authority import Authority
@@ -201,3 +202,41 @@ async def test_on_real_sockets() -> None:
     assert (await ended).code == "session_closed"
     await listener.close()
     await listener.close()
+
+
+def test_a_device_holds_one_connection_without_a_session() -> None:
+    world = World()
+    first = connection(world)
+    other = connection(world, "dev-2")
+    over = first.notify_close()
+    second = connection(world)
+    with pytest.raises(ConnectionClosed) as caught:
+        world.run(over)
+    assert error_from_close(caught.value.code).code == "session_replaced"
+    admitted(world, second)
+    admitted(world, other)
+    assert world.switchboard.online() == {"dev-1", "dev-2"}
+
+
+def test_a_connection_with_a_session_stays_while_another_arrives() -> None:
+    """Not before the newcomer has its session: it may never get one."""
+    world = World()
+    first = connection(world)
+    admitted(world, first)
+    newcomer = connection(world)
+    world.run(first.ping())
+    assert world.switchboard.session("dev-1").closed is None
+    admitted(world, newcomer)
+    world.until(lambda: first.driver.failure is not None)
+
+
+def test_asking_for_sessions_in_vain_ends_the_connection() -> None:
+    world = World()
+    insistent = connection(world)
+    over = insistent.notify_close()
+    for _ in range(MAX_REFUSALS):
+        assert refusal(world, insistent.open_session("/no", headers=[HELLO])) == (404, "not_found")
+    insistent.open_session("/no", headers=[HELLO]).addErrback(lambda _: None)
+    with pytest.raises(ConnectionClosed) as caught:
+        world.run(over)
+    assert error_from_close(caught.value.code).code == "protocol_violation"

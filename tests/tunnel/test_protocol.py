@@ -13,6 +13,7 @@ from edgetainer.quic.addresses import MAX_ADDRESSES
 from edgetainer.switchboard import PING_AFTER, SILENCE_LIMIT
 from edgetainer.tunnel import backoff, limits
 from edgetainer.tunnel.closing import CLOSE_CODES
+from edgetainer.tunnel.listener import MAX_REFUSALS
 from edgetainer.tunnel.messages import FrameType, TcpTarget, encode_open, encode_reply
 from edgetainer.tunnel.wire import MAX_DEPTH
 
@@ -54,6 +55,8 @@ def test_the_refusals_are_codes_that_exist() -> None:
         f"at most\n{limits.MAX_HEADER:,})",
         f"at most\n{limits.MAX_FRAME:,})",
         f"within {limits.OPEN_DEADLINE:.0f} s of the stream",
+        f"is closed after {limits.OPEN_DEADLINE:.0f} s",
+        f"After {MAX_REFUSALS} refusals",
         f"{limits.KEEPALIVE:.0f} unless said",
         f"(1 to {limits.MAX_CELLS:,})",
         f"at most {limits.MAX_TIMEOUT:,.0f})",

@@ -184,3 +184,15 @@ def test_pinging_makes_the_device_speak() -> None:
     assert session.last_received > before
     assert session.peer[0] == "198.51.100.1"
     assert session.opened_at < before
+
+
+def test_what_this_end_noticed_is_said_in_words() -> None:
+    world = World()
+    world.online()
+    session = world.switchboard.session("dev-1")
+    told: list[EdgetainerError] = []
+    session.notify_close().addCallback(told.append)
+    session.connection.close(0x123, "somebody's mistake")
+    assert [error.code for error in told] == ["session_closed"]
+    assert "somebody's mistake" in told[0].detail
+    assert "0x123" not in told[0].detail
