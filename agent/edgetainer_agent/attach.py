@@ -8,7 +8,6 @@ for, ending a program, is done to its processes, which the agent's host sees.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +31,12 @@ log = Logger()
 
 #: The best shell a container has, as a login shell where it is bash.
 SHELL = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l || exec sh")
-#: Seconds for the engine to start a program.
-START_TIMEOUT_S = 10.0
+#: Seconds for the engine to start a program, and between looks whether it did.
+START_TIMEOUT_S, START_POLL_S = 10.0, 0.02
+#: The codes that Docker gives an exec whose program it could not run.
+NOT_STARTED = (126, 127)
+#: Characters of the engine's words about it in the refusal.
+MAX_WORDS = 300
 #: Seconds between looks for the exit code, and how many.
 EXIT_POLL_S, EXIT_POLLS = 0.05, 60
 #: Seconds between hanging up and killing what ignored it.
@@ -76,15 +79,24 @@ async def run_in_container(
     try:
         await connectProtocol(endpoint, connection)
         await connection.started.addTimeout(START_TIMEOUT_S, reactor)
+        program.attach(connection, timeout_s)
+        why = await program.refusal()
     except EdgetainerError:
         connection.drop()
+        program.abandon()
         raise
     except Exception as error:
+        # Cancelled too, which may be after the engine was told to start it.
         connection.drop()
+        program.abandon()
         raise EdgetainerError(
             "docker_unavailable", f"The engine did not start the program: {error}"
         ) from error
-    program.attach(connection, timeout_s)
+    if why is not None:
+        connection.drop()
+        raise EdgetainerError(
+            "command_failed", f"cannot start {argv[0]} in the container {container.name}: {why}"
+        )
     if terminal is not None:
         program.resize(terminal[0], terminal[1])
     return program
@@ -113,6 +125,46 @@ class ContainerProgram:
         connection.transport.pauseProducing()
         if timeout_s is not None:
             self._timers.append(self._reactor.callLater(timeout_s, self._time_out))
+
+    async def refusal(self) -> str | None:
+        """Why the engine could not run the program; None once it runs or ran.
+
+        The engine accepts every exec and only then looks for its program. One
+        that is not there has no process number, and the engine writes why where
+        the program would have written. Asked for before anybody listens.
+        """
+        for _ in range(int(START_TIMEOUT_S / START_POLL_S)):
+            state = await self._docker.call(lambda client: client.exec_inspect(self._id))
+            if state.get("Pid"):
+                return None
+            if not state["Running"] and state["ExitCode"] is not None:
+                if state["ExitCode"] not in NOT_STARTED:
+                    return None
+                return await self._engines_words() or f"exit code {state['ExitCode']}"
+            await deferLater(self._reactor, START_POLL_S)
+        raise EdgetainerError("docker_unavailable", "The engine did not start the program in time.")
+
+    async def _engines_words(self) -> str:
+        words: list[bytes] = []
+        self.resumeProducing()
+        for _ in range(EXIT_POLLS):
+            if self._disconnected:
+                break
+            await deferLater(self._reactor, START_POLL_S)
+        if self._tty:
+            words.append(self._early)
+        else:
+            Demultiplexer(lambda _, piece: words.append(piece)).push(self._early)
+        text = b"".join(words).decode("utf-8", "replace")
+        return "".join(filter(str.isprintable, text))[:MAX_WORDS]
+
+    def abandon(self) -> None:
+        """It never got a listener: end it, should it run after all."""
+        self._over = True
+        self._cancel_timers()
+        self._signal(signal.SIGKILL)
+        # The engine may only be about to start it.
+        self._reactor.callLater(KILL_AFTER_S, self._signal, signal.SIGKILL)
 
     def start(self, listener: ProgramListener) -> None:
         self._listener = listener
@@ -280,5 +332,6 @@ def _signal_tree(inspected: dict[str, Any], number: int) -> None:
         # The program first, or a shell would go on with its next line.
         family = [process, *process.children(recursive=True)]
         for member in family:
-            with contextlib.suppress(psutil.Error, OSError):
-                os.kill(member.pid, number)
+            # Not by its number alone: that may be another process's by now.
+            with contextlib.suppress(psutil.Error):
+                member.send_signal(number)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.messages import FrameType, Resize, Signal
@@ -136,12 +138,44 @@ async def test_signals_and_a_dropped_channel(opener: Opener) -> None:
     await until_gone(opener, channel, "sleep 80")
 
 
+@pytest.mark.parametrize("tty", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_missing_program_says_so(opener: Opener) -> None:
-    channel = await opener("no-such-program")
-    ended = await channel.until_exit()
-    assert ended.code in (126, 127)
-    assert b"no-such-program" in channel.output + channel.errors
+async def test_a_program_that_cannot_start_is_refused(opener: Opener, tty: bool) -> None:
+    for program in ("no-such-program", "/etc/passwd"):
+        with pytest.raises(EdgetainerError) as caught:
+            await opener(program, tty=tty)
+        assert caught.value.code == "command_failed"
+        assert f"cannot start {program} in the container {opener.container.name}: " in (
+            caught.value.detail
+        )
+        # The engine's own words, in one line.
+        assert "exec" in caught.value.detail
+        assert caught.value.detail.isprintable()
+
+
+@pytest.mark.parametrize("code", [126, 127])
+@pytest_twisted.ensureDeferred
+async def test_a_program_that_ran_may_end_with_those_codes(opener: Opener, code: int) -> None:
+    channel = await opener("sh", "-c", f"echo it ran; exit {code}")
+    assert (await channel.until_exit()).code == code
+    assert bytes(channel.output) == b"it ran\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_opening_that_is_cancelled_leaves_no_program(
+    opener: Opener, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("edgetainer_agent.attach.KILL_AFTER_S", 0.5)
+    for steps in range(0, 12, 2):
+        opening = Deferred.fromCoroutine(opener("sleep", "81"))
+        opening.addErrback(lambda failure: failure.trap(CancelledError, EdgetainerError))
+        await deferLater(reactor, steps * 0.01)
+        opening.cancel()
+        opened = await opening
+        if isinstance(opened, Channel):
+            opened.drop()
+    await deferLater(reactor, 0.6)
+    await until_gone(opener, Channel(reactor), "sleep 81")
 
 
 @pytest_twisted.ensureDeferred
