@@ -37,6 +37,8 @@ POOL_THREADS = 4
 MAX_CONTAINERS = 200
 #: Ports of one container that are reported; an image may declare a wide range.
 MAX_PORTS = 256
+#: Characters of a container's id that mean it, as Docker prints them.
+MIN_ID = 12
 #: Log text brought back for a report, bytes.
 MAX_LOG_BYTES = 4 * 1024
 
@@ -145,20 +147,26 @@ class Docker:
 
     async def containers(self, stack: str | None = None) -> tuple[Container, ...]:
         """All containers of this device's stacks, or of one, by name."""
-        return await self.call(lambda client: self._list(client, stack))
+        project = "" if stack is None else f"={self.prefix}{stack}"
+        return await self.call(
+            lambda client: self._list(client, [PROJECT_LABEL + project], lambda _: True)
+        )
 
     async def running(self, name: str) -> Container:
         """The container that `name` (a service, container name or id) means.
 
         :raises EdgetainerError: `container_not_found`, `container_not_running`.
         """
-        containers = await self.containers()
-        matches = [
-            container
-            for container in containers
-            if name in (container.service, container.name)
-            or (len(name) >= 12 and container.id.startswith(name))
-        ]
+
+        def means(summary: dict[str, Any]) -> bool:
+            return (
+                name == summary["Labels"].get(SERVICE_LABEL)
+                or f"/{name}" in (summary.get("Names") or ())
+                or (len(name) >= MIN_ID and summary["Id"].startswith(name))
+            )
+
+        # Only those are inspected: each connection of a visitor asks this.
+        matches = await self.call(lambda client: self._list(client, [PROJECT_LABEL], means))
         if not matches:
             raise EdgetainerError(
                 "container_not_found", f"No stack of this device has a container {name!r}."
@@ -189,7 +197,7 @@ class Docker:
             raise EdgetainerError("docker_unavailable", _explain(error)) from error
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise EdgetainerError(
-                "docker_unavailable", f"No Docker Engine answers at {self.socket}."
+                "docker_unavailable", f"No Docker Engine answers at {self.socket}{_cause(error)}."
             ) from error
 
     def _connected(self) -> docker.APIClient:
@@ -202,11 +210,17 @@ class Docker:
                 )
             return self._client
 
-    def _list(self, client: docker.APIClient, stack: str | None) -> tuple[Container, ...]:
-        label = PROJECT_LABEL if stack is None else f"{PROJECT_LABEL}={self.prefix}{stack}"
+    def _list(
+        self,
+        client: docker.APIClient,
+        labels: list[str],
+        wanted: Callable[[dict[str, Any]], bool],
+    ) -> tuple[Container, ...]:
         found: list[Container] = []
-        for summary in client.containers(all=True, filters={"label": label}):
+        for summary in client.containers(all=True, filters={"label": labels}):
             if not (summary.get("Labels") or {}).get(PROJECT_LABEL, "").startswith(self.prefix):
+                continue
+            if not wanted(summary):
                 continue
             if len(found) == MAX_CONTAINERS:
                 break
@@ -220,7 +234,6 @@ class Docker:
         config, state = inspected["Config"], inspected["State"]
         network = inspected.get("NetworkSettings") or {}
         labels = config.get("Labels") or {}
-        number = labels.get(NUMBER_LABEL, "")
         declared = {*(config.get("ExposedPorts") or {}), *(network.get("Ports") or {})}
         attached = (network.get("Networks") or {}).values()
         return Container(
@@ -228,12 +241,14 @@ class Docker:
             name=inspected["Name"].removeprefix("/"),
             stack=labels[PROJECT_LABEL].removeprefix(self.prefix),
             service=labels.get(SERVICE_LABEL, ""),
-            number=int(number) if number.isdigit() else 0,
+            number=_number(labels.get(NUMBER_LABEL, "")) or 0,
             image=config.get("Image", ""),
             state=state["Status"],
             health=(state.get("Health") or {}).get("Status"),
             exit_code=state["ExitCode"] if state["Status"] in ("exited", "dead") else None,
-            ports=tuple(sorted(filter(None, map(_port, declared)), key=_port_order)[:MAX_PORTS]),
+            ports=tuple(
+                sorted(set(filter(None, map(_port, declared))), key=_port_order)[:MAX_PORTS]
+            ),
             started_at=state.get("StartedAt", ""),
             network_mode=(inspected.get("HostConfig") or {}).get("NetworkMode", ""),
             addresses=tuple(
@@ -252,8 +267,17 @@ def _restart_policy(inspected: dict[str, Any]) -> str:
 
 
 def _port(text: str) -> Port | None:
-    number, _, protocol = text.partition("/")
-    return Port(int(number), protocol or "tcp") if number.isdigit() else None
+    text, _, protocol = text.partition("/")
+    number = _number(text)
+    return Port(number, protocol or "tcp") if number else None
+
+
+def _number(text: str) -> int | None:
+    # What an image or somebody's container says: other digits than ours, and
+    # thousands of them, are digits too.
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        return None
+    return int(text) if int(text) < 65_536 else None
 
 
 def _port_order(port: Port) -> tuple[int, str]:
@@ -266,6 +290,16 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _cause(error: BaseException) -> str:
+    """What the operating system said, which the layers above it bury."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return f" ({found.strerror})"
+        found = found.__cause__ or found.__context__
+    return ""
 
 
 def _explain(error: docker.errors.APIError) -> str:

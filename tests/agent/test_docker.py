@@ -3,12 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
 from edgetainer.errors import EdgetainerError
-from edgetainer_agent.docker import Docker, project_prefix
+from edgetainer_agent.docker import (
+    NUMBER_LABEL,
+    PROJECT_LABEL,
+    SERVICE_LABEL,
+    Docker,
+    Port,
+    project_prefix,
+)
 from tests.docker import run_container
 
 
@@ -79,6 +87,72 @@ async def test_no_engine_is_a_clear_error(tmp_path: Path) -> None:
             with pytest.raises(EdgetainerError) as caught:
                 await docker.containers()
             assert caught.value.code == "docker_unavailable"
-            assert "none.sock" in caught.value.detail
+            assert "none.sock (No such file or directory)" in caught.value.detail
     finally:
         docker.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_published_port_is_one_port(
+    agent_docker: Docker, docker_engine: Any, busybox_image: str
+) -> None:
+    # The engine lists it for IPv4 and for IPv6, and the image may declare it too.
+    created = docker_engine.create_container(
+        busybox_image,
+        ["sleep", "60"],
+        ports=[8080, (53, "udp")],
+        labels={PROJECT_LABEL: f"{agent_docker.prefix}shop", SERVICE_LABEL: "web"},
+        host_config=docker_engine.create_host_config(
+            init=True, port_bindings={8080: ("0.0.0.0", None)}
+        ),
+    )
+    docker_engine.start(created["Id"])
+    (container,) = await agent_docker.containers()
+    assert container.document()["ports"] == [
+        {"container_port": 53, "protocol": "udp"},
+        {"container_port": 8080, "protocol": "tcp"},
+    ]
+
+
+def test_what_an_image_claims_cannot_break_the_list() -> None:
+    view = Docker(reactor=reactor, socket=Path("none.sock"), prefix="et-")
+    declared = ["80/tcp", "080/tcp", "80", "²/tcp", "9" * 5_000, "70000/tcp", "0/tcp", "/", ""]
+    container = view._read(
+        {
+            "Id": "c",
+            "Name": "/c",
+            "Config": {
+                "Labels": {PROJECT_LABEL: "et-shop", NUMBER_LABEL: "9" * 5_000},
+                "ExposedPorts": {key: {} for key in declared},
+            },
+            "State": {"Status": "running", "ExitCode": 0},
+        }
+    )
+    assert container.ports == (Port(80, "tcp"),)
+    assert container.number == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_the_container_that_is_meant_is_inspected(
+    agent_docker: Docker, docker_engine: Any, busybox_image: str, monkeypatch: Any
+) -> None:
+    ids = {
+        service: run_container(
+            docker_engine,
+            busybox_image,
+            ["sleep", "60"],
+            project=f"{agent_docker.prefix}shop",
+            service=service,
+        )
+        for service in ("web", "api", "db")
+    }
+    inspected: list[str] = []
+    inspect = docker.APIClient.inspect_container
+
+    def counted(client: Any, container: str) -> Any:
+        inspected.append(container)
+        return inspect(client, container)
+
+    monkeypatch.setattr(docker.APIClient, "inspect_container", counted)
+    assert (await agent_docker.running("api")).id == ids["api"]
+    assert inspected == [ids["api"]]
