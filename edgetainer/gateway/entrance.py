@@ -10,6 +10,7 @@ refused, even one from another device under the same domain.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
@@ -22,6 +23,7 @@ from edgetainer.gateway.headers import our_cookies
 from edgetainer.gateway.http1 import Http1Protocol
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import Reply
+from edgetainer.gateway.parties import Passage
 from edgetainer.services.visits import ENTER_PATH, PASS_S, Visits, new_state
 
 STATE_COOKIE = b"__Host-edgetainer-state"
@@ -78,8 +80,8 @@ class Entrance:
         self._visits = visits
         self._console_url = console_url
 
-    async def admit(self, head: RequestHead) -> IStreamClientEndpoint | Reply:
-        """The way to the container, or the gateway's own answer.
+    async def admit(self, head: RequestHead) -> Passage | Reply:
+        """The passage to the container, or the gateway's own answer.
 
         :raises EdgetainerError: when there is no way, or not for this visitor.
         """
@@ -92,11 +94,14 @@ class Entrance:
                 if is_navigation(head):
                     return self._send_to_console(head)
                 raise EdgetainerError("unauthenticated", "Visitors of this address must sign in.")
-        return self._switchboard.endpoint(route.device_id, route.target)
+        way = self._switchboard.endpoint(route.device_id, route.target)
+        return Passage(way, partial(self._recheck, head, route))
 
-    async def recheck(self, head: RequestHead) -> None:
-        """Raise EdgetainerError when an exchange that was admitted may not go on."""
+    async def _recheck(self, head: RequestHead, admitted: Route) -> None:
         route = await self._resolve(head.authority.host)
+        if (route.device_id, route.target) != (admitted.device_id, admitted.target):
+            # What the address led to then may be what must not be seen now.
+            raise EdgetainerError("service_not_exposed", "The address leads elsewhere now.")
         if route.auth_required and not await self._known(head):
             raise EdgetainerError("unauthenticated", "The visitor has signed out.")
 

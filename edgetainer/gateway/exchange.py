@@ -24,7 +24,7 @@ from edgetainer.gateway.head import RequestHead
 from edgetainer.gateway.headers import to_container, to_visitor
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import Reply, error_reply
-from edgetainer.gateway.parties import Door, Visitor
+from edgetainer.gateway.parties import Door, Passage, Visitor
 from edgetainer.gateway.upstream import Upstream
 
 #: Between looks at rates and standstills; every limit they serve is a multiple.
@@ -62,6 +62,7 @@ class Exchange:
         self._door = door
         self._clock = clock
         self._limits = limits
+        self._passage: Passage | None = None
         self._upstream: Upstream | None = None
         self._opening: Deferred[None] | None = None
         self._waiting = True  # for the door or the way
@@ -86,12 +87,13 @@ class Exchange:
         self._opening.addErrback(self._opening_failed)
 
     async def _open(self) -> None:
-        way = await self._door.admit(self._head)
-        if isinstance(way, Reply):
+        admitted = await self._door.admit(self._head)
+        if isinstance(admitted, Reply):
             self._waiting = False
-            self._reply(way)
+            self._reply(admitted)
             return
-        upstream = await way.connect(_UpstreamFactory(self._build_upstream))
+        self._passage = admitted
+        upstream = await admitted.way.connect(_UpstreamFactory(self._build_upstream))
         self._waiting = False
         if self._ended:
             return
@@ -232,10 +234,19 @@ class Exchange:
             self._window_began, self._body_bytes = now, 0
         if now - self._checked >= self._limits.recheck_s:
             self._checked = now
-            Deferred.fromCoroutine(self._door.recheck(self._head)).addErrback(self._recheck_failed)
+            Deferred.fromCoroutine(self._recheck()).addErrback(self._recheck_failed)
+
+    async def _recheck(self) -> None:
+        if self._passage is not None:
+            await self._passage.recheck()
 
     def _recheck_failed(self, failure: Failure) -> None:
-        if failure.check(EdgetainerError):
+        if failure.check(EdgetainerError) and failure.value.code == "unavailable":
+            # A database that is away says nothing against the visitor, and cuts
+            # off no more than it must: new requests.
+            why = failure.value
+            self.log.warn("could not recheck {host}: {why}", host=self._head.authority, why=why)
+        elif failure.check(EdgetainerError):
             self.fail(failure.value)
         else:
             self.log.failure("could not recheck {host}", failure, host=self._head.authority)

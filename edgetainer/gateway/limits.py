@@ -28,8 +28,8 @@ class Limits:
     continue_s: float = 1.0
     #: One direction may stand still, because its reader does not read, for this long.
     stall_s: float = 300.0
-    #: Between checks that the visitor may still be here.
-    recheck_s: float = 60.0
+    #: Between checks that the visitor may still be here; they are answered from memory.
+    recheck_s: float = 10.0
     #: A body slower than this many bytes a second, over `body_window_s`, while
     #: nothing but the visitor holds it up, is given up.
     body_rate: int = 256

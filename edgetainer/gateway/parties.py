@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol as Interface
 
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -48,14 +49,23 @@ class Visitor(Interface):
         """Bring the request's body."""
 
 
+@dataclass(frozen=True)
+class Passage:
+    """What a request that may go to a container gets.
+
+    :ivar way: to the container.
+    :ivar recheck: raises EdgetainerError when the exchange may not go on.
+    """
+
+    way: IStreamClientEndpoint
+    recheck: Callable[[], Awaitable[None]]
+
+
 class Door(Interface):
     """Decides where a request goes. `Entrance` is one."""
 
-    async def admit(self, head: RequestHead) -> IStreamClientEndpoint | Reply:
-        """The way to the container, or the gateway's own answer; raises EdgetainerError."""
-
-    async def recheck(self, head: RequestHead) -> None:
-        """Raise EdgetainerError when an exchange admitted earlier may not go on."""
+    async def admit(self, head: RequestHead) -> Passage | Reply:
+        """The passage to the container, or the gateway's own answer; raises EdgetainerError."""
 
 
 class Reader(Interface):

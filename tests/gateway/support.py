@@ -20,6 +20,7 @@ from edgetainer.gateway.head import RequestHead
 from edgetainer.gateway.http1 import Http1Protocol
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import Reply
+from edgetainer.gateway.parties import Passage
 
 HOST = "web--kiosk.apps.example.com"
 
@@ -78,12 +79,14 @@ class OpenDoor:
         self.rechecks = 0
         self.recheck_error: EdgetainerError | None = None
 
-    async def admit(self, head: RequestHead) -> IStreamClientEndpoint | Reply:
+    async def admit(self, head: RequestHead) -> Passage | Reply:
         if isinstance(self.way, EdgetainerError):
             raise self.way
-        return self.way
+        if isinstance(self.way, Reply):
+            return self.way
+        return Passage(self.way, self._recheck)
 
-    async def recheck(self, head: RequestHead) -> None:
+    async def _recheck(self) -> None:
         self.rechecks += 1
         if self.recheck_error is not None:
             raise self.recheck_error

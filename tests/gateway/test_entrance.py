@@ -16,6 +16,7 @@ from edgetainer.gateway.entrance import PASS_COOKIE, STATE_COOKIE, Entrance, bui
 from edgetainer.gateway.head import RequestHead, parse_head
 from edgetainer.gateway.limits import Limits
 from edgetainer.gateway.pages import Reply
+from edgetainer.gateway.parties import Passage
 from edgetainer.services.visits import PASS_S, TICKET_S, Visits
 from tests.gateway.support import HOST, Line, MemoryContainer, request
 from tests.hub.support import OPERATOR, VIEWER, People
@@ -69,7 +70,14 @@ class World:
 
     def admit(self, *lines: str, host: str = HOST, method: str = "GET", target: str = "/") -> Any:
         """What the door says: the endpoint, a Reply, or the code of a refusal."""
-        return result(self.entrance.admit(head(*lines, host=host, method=method, target=target)))
+        said = result(self.entrance.admit(head(*lines, host=host, method=method, target=target)))
+        return said.way if isinstance(said, Passage) else said
+
+    def enter(self, *lines: str, host: str = HOST) -> Passage:
+        """Be admitted, by a request that stays under way."""
+        passage = result(self.entrance.admit(head(*lines, host=host)))
+        assert isinstance(passage, Passage)
+        return passage
 
     def hand_over(self, person: Principal, to: str) -> Any:
         return result(self.visits.hand_over(person, to))
@@ -217,21 +225,30 @@ def test_a_pass_ends_after_a_working_day() -> None:
 def test_a_pass_ends_with_the_session_also_for_what_is_under_way() -> None:
     world = World()
     pass_ = world.visit()
-    assert result(world.entrance.recheck(head(pass_))) is None
+    under_way = world.enter(pass_)
+    assert result(under_way.recheck()) is None
     world.people.sign_out(VIEWER)
     assert world.admit(pass_) == "unauthenticated"
     assert isinstance(world.admit(pass_, "Accept: text/html"), Reply)
-    assert result(world.entrance.recheck(head(pass_))) == "unauthenticated"
+    assert result(under_way.recheck()) == "unauthenticated"
 
 
 def test_what_is_under_way_ends_when_the_service_is_taken_away_or_protected() -> None:
     world = World()
-    public = head(host=PUBLIC)
-    assert result(world.entrance.recheck(public)) is None
+    under_way = world.enter(host=PUBLIC)
+    assert result(under_way.recheck()) is None
     world.routes[PUBLIC] = replace(world.routes[PUBLIC], auth_required=True)
-    assert result(world.entrance.recheck(public)) == "unauthenticated"
+    assert result(under_way.recheck()) == "unauthenticated"
     del world.routes[PUBLIC]
-    assert result(world.entrance.recheck(public)) == "host_unknown"
+    assert result(under_way.recheck()) == "host_unknown"
+
+
+@pytest.mark.parametrize("change", [{"target": "admin:9000"}, {"device_id": "d9"}])
+def test_what_is_under_way_ends_when_the_address_leads_elsewhere(change: dict[str, str]) -> None:
+    world = World()
+    under_way = world.enter(host=PUBLIC)
+    world.routes[PUBLIC] = replace(world.routes[PUBLIC], **change)
+    assert result(under_way.recheck()) == "service_not_exposed"
 
 
 def test_a_person_without_the_right_is_refused() -> None:

@@ -212,18 +212,30 @@ def test_an_endless_answer_may_be_silent_for_as_long_as_it_likes() -> None:
     assert memory.answer(b"3\r\nyou\r\n") == b"3\r\nyou\r\n"
 
 
-def test_who_may_be_here_is_checked_every_minute() -> None:
+def test_who_may_be_here_is_checked_every_ten_seconds() -> None:
     memory = Memory()
     memory.send(request())
     memory.answer(CHUNKED)
     memory.advance(200)
-    assert memory.door.rechecks == 3
+    assert memory.door.rechecks == 20
     memory.door.recheck_error = EdgetainerError("forbidden")
-    memory.advance(61)
+    memory.advance(11)
     assert memory.line.aborted
     assert memory.container.line.disconnecting
     memory.advance(200)
-    assert memory.door.rechecks == 4
+    assert memory.door.rechecks == 21
+
+
+def test_a_database_that_is_away_cuts_off_nothing_that_is_under_way() -> None:
+    memory = Memory()
+    memory.send(request())
+    memory.answer(CHUNKED)
+    memory.door.recheck_error = EdgetainerError("unavailable")
+    memory.advance(60)
+    assert not memory.line.aborted
+    memory.door.recheck_error = EdgetainerError("service_not_exposed")
+    memory.advance(11)
+    assert memory.line.aborted
 
 
 def test_an_upgrade_becomes_a_pipe_in_both_directions() -> None:

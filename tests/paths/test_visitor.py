@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.interfaces import IPushProducer, IStreamClientEndpoint
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
@@ -15,6 +15,7 @@ from edgetainer.gateway.exchange import Exchange
 from edgetainer.gateway.head import RequestHead
 from edgetainer.gateway.http1 import Http1Protocol
 from edgetainer.gateway.limits import Limits
+from edgetainer.gateway.parties import Passage
 from edgetainer.tunnel.messages import TcpTarget
 from tests.gateway.support import HOST, Line, request
 from tests.world import Device, World
@@ -92,10 +93,11 @@ class Path:
     def _exchange(self, visitor: Http1Protocol, head: RequestHead) -> Exchange:
         return Exchange(visitor=visitor, head=head, door=self, clock=self.clock, limits=Limits())
 
-    async def admit(self, head: RequestHead) -> IStreamClientEndpoint:
-        return self.world.switchboard.endpoint("dev-1", self.target)
+    async def admit(self, head: RequestHead) -> Passage:
+        way = self.world.switchboard.endpoint("dev-1", self.target)
+        return Passage(way, self._recheck)
 
-    async def recheck(self, head: RequestHead) -> None:
+    async def _recheck(self) -> None:
         """Everybody may stay."""
 
     def send(self, data: bytes) -> None:
