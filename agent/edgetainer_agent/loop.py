@@ -78,7 +78,8 @@ class Loop:
                 if self._token is not token:
                     raise
                 delay = self._on_failure()
-            except EdgetainerError as error:
+            except (EdgetainerError, OSError) as error:
+                # A full disk, for one: a line each time, and not a traceback.
                 log.warn("{name}: {why}", name=self._name, why=error)
                 delay = self._on_failure()
             except Exception:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs, globalLogPublisher
 
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.loop import Loop
@@ -95,3 +95,13 @@ def test_stops_at_once_wherever_it_is_and_begins_again() -> None:
         assert work.clock.getDelayedCalls() == []
         work.loop.wake()
         assert work.begun == 3
+
+
+def test_a_full_disk_is_a_line_in_the_log_and_no_traceback() -> None:
+    work = Work()
+    with capturedLogs() as said:
+        work.loop.wake()
+        work.under_way.pop().errback(OSError(28, "No space left on device"))
+        work.clock.advance(7)
+    assert work.begun == 2
+    assert [event["log_level"] for event in said] == [LogLevel.warn]

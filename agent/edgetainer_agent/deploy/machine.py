@@ -88,9 +88,12 @@ TABLE: dict[tuple[State, Event], Step] = {
         State.DEPLOYED, (Effect.COMMIT, Effect.REPORT_DEPLOYED)
     ),
     (State.VERIFYING, Event.FAILED): _FAIL,
+    # It could not be noted down: it counts as not applied and is done again.
+    (State.DEPLOYED, Event.FAILED): _FAIL,
     (State.REMOVING, Event.SUCCEEDED): Step(State.ABSENT, (Effect.FORGET,)),
     # Nobody wants it, so there is no deployment to report on; tried again later.
     (State.REMOVING, Event.FAILED): Step(State.FAILED, ()),
+    (State.ABSENT, Event.FAILED): Step(State.FAILED, ()),
 }
 
 

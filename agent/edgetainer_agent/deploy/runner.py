@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from edgetainer_agent.deploy.compose import Compose
@@ -21,6 +21,8 @@ log = Logger()
 #: A failed target is tried again after this many seconds, doubling to the second.
 RETRY_FIRST_S = 60.0
 RETRY_MAX_S = 3_600.0
+#: Seconds between looks for an engine that is away, a restart of it for instance.
+ENGINE_RETRY_S = 5.0
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Runner:
         self._failures: dict[str, _Failure] = {}
         self._reports: dict[str, Report] = {}
         self._running: Deferred[None] | None = None
+        self._opened = False
+        self._timer: IDelayedCall | None = None
         self._again = False
         self._stopped = False
 
@@ -74,15 +78,27 @@ class Runner:
         return tuple(self._reports.values())
 
     def start(self) -> None:
-        """Go on from what was saved: the device runs its last target offline too."""
-        self._store.open()
-        self._target = self._store.load_target()
+        """Go on from what was saved: the device runs its last target offline too.
+
+        A disk that is full or broken is no reason to be unreachable as well.
+        """
+        try:
+            self._open()
+        except OSError as error:
+            log.error("The folder of deployments cannot be used: {why}", why=error)
         if self._target is not None:
             self.reconcile()
+
+    def _open(self) -> None:
+        if not self._opened:
+            self._store.open()
+            self._target = self._store.load_target()
+            self._opened = True
 
     async def stop(self) -> None:
         """End a running step; what it left is applied again at the next start."""
         self._stopped = True
+        self._wait_until(None)
         if self._running is not None:
             self._running.cancel()
             await self._idle()
@@ -91,7 +107,10 @@ class Runner:
         """A target from the server: saved first, then acted upon.
 
         An older revision than the newest is ignored: answers may overtake.
+
+        :raises OSError: it cannot be saved, and so is not taken.
         """
+        self._open()
         if target.revision < self.revision:
             log.info(
                 "Ignored revision {old}, older than {new}", old=target.revision, new=self.revision
@@ -140,6 +159,18 @@ class Runner:
                 self._report_again(stack, target.revision)
             if self._again:
                 return  # a newer target: what follows here may be outdated
+        dues = [one.next_at for name, one in self._failures.items() if name in wanted]
+        if self._store.known() - set(wanted):
+            dues.append(self._clock.seconds() + RETRY_FIRST_S)
+        self._wait_until(min(dues, default=None))
+
+    def _wait_until(self, due: float | None) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if due is not None:
+            delay = max(0.0, due - self._clock.seconds())
+            self._timer = self._clock.callLater(delay, self.reconcile)
 
     def _is_due(self, stack: Stack) -> bool:
         failure = self._failures.get(stack.name)
@@ -175,24 +206,30 @@ class Runner:
             event = ended
         assert state in RESTING
         if state is State.FAILED and stack is not None:
-            self._remember_failure(stack)
+            self._remember_failure(stack, work.engine_away)
         else:
             self._failures.pop(name, None)
         if state is State.ABSENT:
             del self._states[name]
 
-    def _remember_failure(self, stack: Stack) -> None:
+    def _remember_failure(self, stack: Stack, engine_away: bool) -> None:
         last = self._failures.get(stack.name)
         what = _attempt(stack)
         attempts = last.attempts + 1 if last is not None and last.what == what else 1
-        delay = min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (attempts - 1))
+        # The exponent is bounded too: years of failures must not overflow it.
+        delay = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(attempts - 1, 10))
+        if engine_away:
+            # No attempt at this target; looking costs nothing and says nothing.
+            attempts, delay = attempts - 1, ENGINE_RETRY_S
         self._failures[stack.name] = _Failure(what, attempts, self._clock.seconds() + delay)
 
-    def report(self, report: Report) -> None:
-        """Keep the newest standing of a deployment and tell of a change."""
-        if self._reports.get(report.deployment_id) != report:
-            self._reports[report.deployment_id] = report
-            self._on_report(report)
+    def report(self, report: Report) -> bool:
+        """Keep the newest standing of a deployment and tell of a change, if it is one."""
+        if self._reports.get(report.deployment_id) == report:
+            return False
+        self._reports[report.deployment_id] = report
+        self._on_report(report)
+        return True
 
     def _report_again(self, stack: Stack, revision: int) -> None:
         last = self._reports.get(stack.deployment_id)

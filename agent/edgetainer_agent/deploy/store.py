@@ -16,8 +16,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twisted.logger import Logger
+
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.durable import make_private_folder, sweep_temporaries, write_atomically
+
+log = Logger()
 
 TARGET_FILE = "target.json"
 RECORD_FILE = "record.json"
@@ -150,7 +154,10 @@ class DeployStore:
         """
         try:
             return Target.parse(json.loads((self._folder / TARGET_FILE).read_bytes()))
-        except (FileNotFoundError, ValueError, EdgetainerError):
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EdgetainerError) as error:
+            log.error("The saved target is damaged and waits for the server's: {why}", why=error)
             return None
 
     def save_target(self, target: Target) -> None:

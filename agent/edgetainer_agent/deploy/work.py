@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from edgetainer.domain import compose as compose_files
@@ -44,7 +45,12 @@ class Report:
 
 
 class Work:
-    """The effects upon one stack, and the detail of the failure to report."""
+    """The effects upon one stack, and the detail of the failure to report.
+
+    :param on_report: takes a report and says whether it is news.
+    :ivar engine_away: the engine did not answer, so that a failure tells
+        nothing about the stack.
+    """
 
     def __init__(
         self,
@@ -56,7 +62,7 @@ class Work:
         compose: Compose,
         docker: Docker,
         wait_s: int,
-        on_report: Callable[[Report], None],
+        on_report: Callable[[Report], bool],
     ) -> None:
         self._name = name
         self._stack = stack
@@ -67,6 +73,7 @@ class Work:
         self._wait_s = wait_s
         self._on_report = on_report
         self._project = docker.prefix + name
+        self.engine_away = False
         self._detail = ""
         self._services: tuple[str, ...] = ()
 
@@ -84,18 +91,22 @@ class Work:
                 return None
             event: Event = await action()
             return event
-        except (EdgetainerError, OSError) as error:
+        except CancelledError:
+            raise
+        except Exception as error:
             if not may_fail:
                 raise
-            self._detail = str(error)
-            log.warn("Stack {name}: {why}", name=self._name, why=self._detail)
+            if not isinstance(error, EdgetainerError | OSError):
+                # A mistake of ours, but not one that the other stacks should pay for.
+                log.failure("Stack {name}: {effect} failed", name=self._name, effect=effect.value)
+            self._fail(str(error) or repr(error))
             return Event.FAILED
 
     async def _inspect(self) -> Event:
         record = self._store.record(self._name)
         if record is None or not record.applied or record.digest != self._wanted.digest:
             return Event.DIFFERENT
-        containers = await self._docker.containers(self._name)
+        containers = await self._containers()
         alive = {container.service for container in containers if problem(container) is None}
         return Event.SAME if set(record.services) <= alive else Event.DIFFERENT
 
@@ -120,7 +131,7 @@ class Work:
         return event
 
     async def _verify(self) -> Event:
-        containers = await self._docker.containers(self._name)
+        containers = await self._containers()
         problems = [f"{one.name}: {what}" for one in containers if (what := problem(one))]
         if not containers:
             problems = ["no container of the stack is there"]
@@ -151,28 +162,41 @@ class Work:
         self._report("failed", self._detail)
 
     def _report(self, status: str, detail: str) -> None:
-        log.info(
-            "Stack {name}, version {version}: {status}",
-            name=self._name,
-            version=self._wanted.version,
-            status=status,
-        )
-        self._on_report(
-            Report(self._wanted.deployment_id, self._revision, status, detail[-MAX_DETAIL:])
-        )
+        detail = detail[-MAX_DETAIL:]
+        news = self._on_report(Report(self._wanted.deployment_id, self._revision, status, detail))
+        if news:
+            log.info(
+                "Stack {name}, version {version}: {status}{detail}",
+                name=self._name,
+                version=self._wanted.version,
+                status=status,
+                detail=f": {detail}" if detail else "",
+            )
+
+    async def _containers(self) -> tuple[Container, ...]:
+        try:
+            return await self._docker.containers(self._name)
+        except EdgetainerError:
+            self.engine_away = True
+            raise
 
     def _judge(self, finished: Finished) -> Event:
         if finished.succeeded:
             return Event.SUCCEEDED
-        self._detail = finished.last_lines
-        log.warn("Stack {name}: Compose failed: {why}", name=self._name, why=self._detail)
+        self._fail(finished.last_lines)
         return Event.FAILED
+
+    def _fail(self, why: str) -> None:
+        self._detail = why
+        if self._stack is None:
+            # There is no deployment to report on, so here it is all that is said.
+            log.warn("Stack {name} cannot be removed: {why}", name=self._name, why=why)
 
     async def _last_words(self) -> str:
         """The end of the log of each container that is not well."""
         words = []
         try:
-            for container in await self._docker.containers(self._name):
+            for container in await self._containers():
                 if problem(container) is not None:
                     text = await self._docker.last_lines(container, LOG_LINES)
                     words.append(f"--- {container.name} ({container.status})\n{text}")

@@ -8,11 +8,12 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import Clock, deferLater
+from twisted.logger import LogLevel, capturedLogs
 
 from edgetainer_agent.deploy import compose as compose_module
 from edgetainer_agent.deploy.compose import Compose
 from edgetainer_agent.deploy.runner import Runner
-from edgetainer_agent.deploy.store import DeployStore, Target
+from edgetainer_agent.deploy.store import DeployStore, Record, Target
 from edgetainer_agent.deploy.work import Report
 from edgetainer_agent.docker import Docker
 
@@ -271,6 +272,107 @@ async def test_without_an_engine_it_says_so_and_goes_on(
         assert device.reports[-1].status == "deployed"
     finally:
         nowhere.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_engine_that_was_away_is_found_again_within_seconds(
+    device: Device, tmp_path: Path
+) -> None:
+    await device.deploy(1, device.stack())
+    before = await device.ids()
+    away = tmp_path / "away.sock"
+    engine = Docker(reactor=reactor, socket=away, prefix=device.docker.prefix)
+    engine.start()
+    try:
+        with capturedLogs() as said:
+            device.new_runner(engine)
+            for _ in range(8):
+                await device.quiet()
+                device.clock.advance(5)
+            await device.quiet()
+        assert [report.status for report in device.reports[2:]] == ["failed"]
+        # Said once, and not at each look.
+        assert [event.get("status") for event in said if event["log_level"] >= LogLevel.info] == [
+            "failed"
+        ]
+        # Nobody asks for another look: it comes by itself, and finds all as it was.
+        away.symlink_to(device.docker.socket)
+        device.clock.advance(5)
+        await device.quiet()
+        assert device.reports[-1].status == "deployed"
+        assert await device.ids() == before
+    finally:
+        engine.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_failed_target_is_tried_again_by_itself(device: Device) -> None:
+    await device.deploy(1, device.stack(compose=device.job("test -e /tmp/no")))
+    del device.reports[:]
+    device.clock.advance(59)
+    await device.quiet()
+    assert device.reports == []
+    device.clock.advance(1)
+    await device.quiet()
+    assert [report.status for report in device.reports] == ["updating", "failed"]
+    # Longer and longer, and not at all once it is stopped.
+    device.clock.advance(119)
+    await device.quiet()
+    assert len(device.reports) == 2
+    await device.runner.stop()
+    assert device.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("mistake")])
+@pytest_twisted.ensureDeferred
+async def test_one_stack_that_cannot_be_noted_down_holds_up_no_other(
+    device: Device, monkeypatch: Any, error: Exception
+) -> None:
+    write_record = DeployStore.write_record
+
+    def refuse(store: DeployStore, name: str, record: Record) -> None:
+        if name == "cafe" and record.applied:
+            raise error
+        write_record(store, name, record)
+
+    def keep(store: DeployStore, name: str) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(DeployStore, "write_record", refuse)
+        broken.setattr(DeployStore, "forget", keep)
+        reported = await device.deploy(1, device.stack("cafe"), device.stack("shop"))
+        assert reported == [
+            ("d-cafe-1", "updating"),
+            ("d-cafe-1", "failed"),
+            ("d-shop-1", "updating"),
+            ("d-shop-1", "deployed"),
+        ]
+        await device.deploy(2, device.stack("shop"), device.stack("cafe"))
+        assert await device.deploy(3, device.stack("bar")) == [
+            ("d-bar-1", "updating"),
+            ("d-bar-1", "deployed"),
+        ]
+        assert set(await device.ids()) == {"bar/web"}
+        assert (device.folder / "deploy/stacks/shop").exists()
+    # What could not be forgotten is, once it can be.
+    device.clock.advance(60)
+    await device.quiet()
+    assert not (device.folder / "deploy/stacks/shop").exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_folder_that_cannot_be_used_is_used_once_it_can(device: Device) -> None:
+    blocked = device.folder / "other"
+    blocked.write_text("in the way")
+    device.folder = blocked
+    device.new_runner()
+    device.runner.reconcile()
+    with pytest.raises(OSError, match="Not a directory"):
+        device.runner.take(device.target(1, device.stack()))
+    assert device.runner.revision == -1
+    blocked.unlink()
+    assert (await device.deploy(1, device.stack()))[-1] == ("d-shop-1", "deployed")
 
 
 @pytest_twisted.ensureDeferred
