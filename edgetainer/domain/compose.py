@@ -49,7 +49,7 @@ _CONFINED = frozenset(
     cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime
     cpu_shares cpus cpuset depends_on dns dns_opt dns_search domainname entrypoint
     environment expose extra_hosts healthcheck hostname image init isolation
-    labels links logging mac_address mem_limit mem_reservation mem_swappiness
+    labels links mac_address mem_limit mem_reservation mem_swappiness
     memswap_limit networks pids_limit platform ports profiles pull_policy
     read_only restart scale secrets shm_size stdin_open stop_grace_period
     stop_signal storage_opt sysctls tmpfs tty ulimits user working_dir
@@ -58,6 +58,9 @@ _CONFINED = frozenset(
 # Relative names (`service:web`) stay inside the stack; `none` and `bridge` are
 # plain Docker networks. Host and other containers' namespaces are not.
 _NETWORK_MODE = re.compile(r"(none|bridge|service:[A-Za-z0-9._-]+)\Z")
+# Drivers that write where the engine writes by itself. Others connect, from the
+# host's own network and to its sockets, to whatever address their options name.
+_LOG_DRIVERS = frozenset({"json-file", "local", "journald", "none"})
 _SECURITY_OPT = frozenset({"no-new-privileges", "no-new-privileges:true"})
 _SOCKET = re.compile(r"(docker|containerd|podman)\.sock")
 
@@ -168,6 +171,9 @@ def _check_key(path: str, key: str, value: Any, privileges: list[Privilege]) -> 
     elif key == "security_opt":
         if not set(map(str, _sequence(value, path))) <= _SECURITY_OPT:
             privileges.append(Privilege(path, "changes the container's confinement"))
+    elif key == "logging":
+        if _mapping(value or {}, path).get("driver", "local") not in _LOG_DRIVERS:
+            privileges.append(Privilege(path, "sends its log from the host to elsewhere"))
     elif key == "privileged":
         if value is not False:
             privileges.append(Privilege(path, "gives the container the host's rights"))
@@ -183,7 +189,9 @@ def _mount(item: object, path: str) -> str | None:
         source, colon, _target = item.partition(":")
         if "$" in item:
             return "mounts what a variable names, which may be the host's files"
-        if colon and (not _NAME.match(source) or "\\" in item):
+        # A single letter is a drive to Docker Compose, on every system: it takes
+        # `c:x/../../etc:/etc` for a path of the host.
+        if colon and (not _NAME.match(source) or len(source) == 1 or "\\" in item):
             return "mounts the host's files"
         return None
     entry = _mapping(item, path)

@@ -15,6 +15,7 @@ services:
     volumes: ["data:/data", "/cache", {type: volume, source: data, target: /d}]
     environment: {API: "https://api.example.com/"}
     restart: unless-stopped
+    logging: {driver: json-file, options: {max-size: 1m}}
     security_opt: ["no-new-privileges:true"]
     network_mode: bridge
     deploy: {resources: {limits: {memory: 64M}}}
@@ -94,10 +95,12 @@ def test_what_cannot_run_is_refused_by_its_path(text: str, path: str, said: str)
         (with_service("volumes: ['./a:/a']"), "services.web.volumes[0]"),
         (with_service("volumes: ['~/a:/a']"), "services.web.volumes[0]"),
         (with_service("volumes: ['C:\\a:/a']"), "services.web.volumes[0]"),
+        (with_service("volumes: ['c:x/../../../etc:/a']"), "services.web.volumes[0]"),
+        (with_service("volumes: ['c:/a']"), "services.web.volumes[0]"),
         (with_service("volumes: ['${X}:/a']"), "services.web.volumes[0]"),
         (with_service("volumes: ['${X}']"), "services.web.volumes[0]"),
         (
-            with_service("volumes: [a:/a, '/var/run/docker.sock:/var/run/docker.sock']"),
+            with_service("volumes: [aa:/a, '/var/run/docker.sock:/var/run/docker.sock']"),
             "services.web.volumes[1]",
         ),
         (with_service("volumes: [{type: bind, source: /, target: /h}]"), "services.web.volumes[0]"),
@@ -106,6 +109,9 @@ def test_what_cannot_run_is_refused_by_its_path(text: str, path: str, said: str)
         (with_service("network_mode: host"), "services.web.network_mode"),
         (with_service("network_mode: 'container:other'"), "services.web.network_mode"),
         (with_service("network_mode: '${X}'"), "services.web.network_mode"),
+        (with_service("logging: {driver: fluentd}"), "services.web.logging"),
+        (with_service("logging: {driver: '${X}'}"), "services.web.logging"),
+        (with_service("logging: {driver: }"), "services.web.logging"),
         (with_service("pid: host"), "services.web.pid"),
         (with_service("ipc: host"), "services.web.ipc"),
         (with_service("uts: host"), "services.web.uts"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 
+from edgetainer.domain.compose import parse
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.deploy import compose as module
 from edgetainer_agent.deploy.compose import Compose, Run, candidates
@@ -84,3 +87,36 @@ async def test_a_run_can_be_cancelled() -> None:
     run.finished.cancel()
     with pytest.raises(CancelledError):
         await run.finished
+
+
+# Spellings of a mount, of which some are the host's files to Docker Compose.
+MOUNTS = [
+    *("data:/d", "data:/d:ro", "/d", "d/d", "dd:/d:z", "data.1:/d", "data-1:/d", "0:/d", "0:x:/d"),
+    *("c:/d", "c:x/../../etc:/d", "c:../../../etc:/d", "c:d", "C:/d:ro", "c::/d", "cc:../etc:/d"),
+    *("..:/d", "./a:/d", "~:/d", "~root:/d", "/etc:/d", "//etc:/d", "a/b:/d", " /e:/d", "\\\\x:/d"),
+]
+
+
+def test_no_mount_that_is_taken_for_harmless_is_the_hosts_to_compose(tmp_path: Path) -> None:
+    """Docker Compose reads mounts by rules of its own; ours have to be stricter."""
+    program = next(argv for argv in candidates() if _works(argv))
+    harmless = []
+    for number, mount in enumerate(MOUNTS):
+        volumes = dict.fromkeys(("data", "data.1", "data-1", "c", "C", "0", "dd", "cc"))
+        service = {"image": "x", "volumes": [mount]}
+        text = json.dumps({"services": {"web": service}, "volumes": volumes})
+        if parse(text).privileges:
+            continue
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text)
+        argv = [*program, "-p", "et-test", "-f", str(file), "config", "--format", "json"]
+        ran = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        if ran.returncode == 0:
+            (read,) = json.loads(ran.stdout)["services"]["web"]["volumes"]
+            assert read["type"] == "volume", mount
+            harmless.append(mount)
+    assert "data:/d" in harmless
+
+
+def _works(argv: tuple[str, ...]) -> bool:
+    return subprocess.run([*argv, "version"], capture_output=True, check=False).returncode == 0
