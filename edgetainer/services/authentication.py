@@ -89,10 +89,17 @@ class Authentication:
         :raises EdgetainerError: `invalid_credentials`, whichever of the two is
             wrong; `too_many_attempts`.
         """
-        username = username.strip().lower()
-        keys = [f"account:{username}", f"address:{address_key(address)}"]
+        username, place = username.strip().lower(), address_key(address)
+        # Of one account from one place, and of all accounts from one place.
+        keys = [f"account:{username}@{place}", f"address:{place}"]
         self._throttle.attempt(keys)
-        found = await self._database.read(lambda c: users.credentials(c, username))
+        found, usual = await self._database.read(lambda c: _known_at(c, username, place))
+        if not usual:
+            # Of one account from everywhere. Whoever guesses elsewhere could keep
+            # people out with it, so it is not counted where they signed in before.
+            everywhere = f"account:{username}"
+            self._throttle.attempt([everywhere])
+            keys.append(everywhere)
         good = await self._passwords.check(password, found[1] if found else None)
         if found is None or not good:
             _log.info("sign-in refused for {address}", address=address)
@@ -285,6 +292,15 @@ class Authentication:
             except Exception:
                 # The rights have ended whether or not a listener manages.
                 _log.failure("a listener failed on the end of a session")
+
+
+def _known_at(
+    connection: Connection, username: str, place: str
+) -> tuple[tuple[User, str] | None, bool]:
+    """The user of a name with the password's hash, and whether they signed in here before."""
+    found = users.credentials(connection, username)
+    seen = sessions.addresses(connection, found[0].id) if found else ()
+    return found, place in map(address_key, seen)
 
 
 def _new_token() -> str:

@@ -64,7 +64,9 @@ class Throttle:
         now = self._now()
         keys = list(keys)
         for key in keys:
-            recent = [at for at in self._tried.get(key, ()) if now - at < self._window]
+            # None from the future: a clock that was set back must not lock out for longer.
+            tried = self._tried.get(key, ())
+            recent = [at for at in tried if timedelta(0) <= now - at < self._window]
             if recent:
                 self._tried[key] = recent
             else:

@@ -204,7 +204,8 @@ class Users:
             raise EdgetainerError(
                 "invalid_field", "Send your present password too.", field="current_password"
             )
-        keys = [f"account:{principal.username}"]
+        # Not the key of signing in: strangers who guess there do not count here.
+        keys = [f"confirm:{principal.user_id}"]
         self._throttle.attempt(keys)
         known = await self._database.read(lambda c: stored.password_hash(c, principal.user_id))
         if not await self._passwords.check(password, known):

@@ -71,6 +71,12 @@ def get(connection: Connection, session_id: str) -> SignIn | None:
     return _sign_in(row) if row else None
 
 
+def addresses(connection: Connection, user_id: str) -> list[str]:
+    """Where a user signed in from, as far as those sign-ins are still remembered."""
+    query = select(sessions.c.address).where(sessions.c.user_id == user_id).distinct()
+    return [address for address in connection.scalars(query) if address]
+
+
 def add_token(connection: Connection, *, token_hash: str, session_id: str, now: datetime) -> None:
     """Store a fresh refresh token of a sign-in."""
     connection.execute(

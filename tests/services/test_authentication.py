@@ -63,6 +63,36 @@ def test_guessing_one_account_from_everywhere_is_slowed(home):
     home.login()
 
 
+def _guess(home, times, name="admin"):
+    for n in range(times):
+        refusal(home.authentication.login(name, "wrong", address=f"198.51.100.{n}"))
+
+
+def test_a_stranger_keeps_nobody_out_of_where_they_sign_in(home):
+    home.login(address="2001:db8::1")
+    _wait(home, timedelta(days=10))
+    _guess(home, 12)
+    home.login(address="2001:db8::2")
+    assert (
+        refusal(home.authentication.login("admin", PASSWORD, address="192.0.2.9")).code
+        == "too_many_attempts"
+    )
+    # Their signing in gives the stranger no further guesses.
+    error = refusal(home.authentication.login("admin", "wrong", address="203.0.113.1"))
+    assert error.code == "too_many_attempts"
+
+
+def test_where_somebody_signs_in_others_guess_no_more_than_anywhere(home):
+    """Somebody in the same office, who clears the address's count by signing in themselves."""
+    home.login(address="192.0.2.1")
+    for _ in range(10):
+        error = refusal(home.authentication.login("admin", "wrong", address="192.0.2.1"))
+        assert error.code == "invalid_credentials"
+        home.login("viewer", address="192.0.2.1")
+    error = refusal(home.authentication.login("admin", "wrong", address="192.0.2.1"))
+    assert error.code == "too_many_attempts"
+
+
 def test_guessing_every_account_from_one_place_is_slowed(home):
     for n in range(10):
         refusal(home.authentication.login(f"user{n}", "wrong", address="2001:db8::1"))

@@ -42,6 +42,13 @@ def test_so_many_in_so_much_time(throttle, time):
         throttle.attempt(["a"])
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_out(throttle, time):
+    for _ in range(3):
+        throttle.attempt(["a"])
+    time.now -= timedelta(days=365)
+    throttle.attempt(["a"])
+
+
 def test_a_refused_attempt_counts_nowhere(throttle):
     for _ in range(3):
         throttle.attempt(["a"])

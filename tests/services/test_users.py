@@ -115,6 +115,13 @@ def test_guessing_the_present_password_is_slowed(home):
     assert error.code == "too_many_attempts"
 
 
+def test_strangers_at_the_door_do_not_keep_one_from_changing_it(home):
+    me = home.viewer
+    for n in range(10):
+        refusal(home.authentication.login("viewer", "wrong", address=f"192.0.2.{n}"))
+    now(home.users.update(me, me.user_id, password=NEW, current_password=PASSWORD))
+
+
 def test_an_admin_sets_anothers_password(home):
     signed = home.login("viewer")
     now(home.users.update(home.admin, home.viewer.user_id, password=NEW))

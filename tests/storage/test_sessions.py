@@ -53,6 +53,13 @@ def test_a_sign_in_knows_its_user_as_they_are_now(database, ada):
     assert (found.created_at, found.expires_at, found.revoked_at) == (NOW, NOW + DAY, None)
 
 
+def test_where_somebody_signed_in(database, ada):
+    for _ in range(2):
+        _begin(database, ada)
+    assert result(database.read(lambda c: sessions.addresses(c, ada.id))) == ["192.0.2.1"]
+    assert result(database.read(lambda c: sessions.addresses(c, str(uuid4())))) == []
+
+
 def test_a_token_is_used_once(database, ada):
     id_ = _begin(database, ada, token="t1")
     token = result(database.run(lambda c: sessions.token(c, "t1")))
