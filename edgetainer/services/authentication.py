@@ -40,9 +40,6 @@ GRACE = timedelta(seconds=10)
 # Sessions known in memory, some 500 bytes each.
 KNOWN_LIMIT = 10_000
 
-# Told who has no rights any more: a user's one session, or (None) all of theirs.
-OnEnd = Callable[[str, str | None], None]
-
 
 @dataclass(frozen=True)
 class SignedIn:
@@ -57,10 +54,9 @@ class SignedIn:
 class Authentication:
     """Who is asking.
 
-    :param throttle: counts attempts to sign in, per address and per account.
+    What lasts longer than a request asks `still` every few seconds.
 
-    :ivar on_end: callbacks (user id, session id or None for all of them), called
-        when rights end or change, so that open connections can be closed.
+    :param throttle: counts attempts to sign in, per address and per account.
     """
 
     def __init__(
@@ -79,7 +75,6 @@ class Authentication:
         self._now = now
         self._known: OrderedDict[str, Principal] = OrderedDict()
         self._generation = 0
-        self.on_end: list[OnEnd] = []
 
     async def login(
         self, username: str, password: str, *, address: str, user_agent: str | None = None
@@ -245,17 +240,15 @@ class Authentication:
         return user
 
     def end_session(self, session_id: str) -> None:
-        """Forget a session that was revoked in the database, and tell who listens."""
+        """Forget a session that was revoked in the database."""
         self._generation += 1
-        known = self._known.pop(session_id, None)
-        self._tell(known.user_id if known else "", session_id)
+        self._known.pop(session_id, None)
 
     def end_user(self, user_id: str) -> None:
-        """Forget what is known of a user whose rights changed in the database; tell it."""
+        """Forget what is known of a user whose rights changed in the database."""
         self._generation += 1
         for session_id in [s for s, who in self._known.items() if who.user_id == user_id]:
             del self._known[session_id]
-        self._tell(user_id, None)
 
     async def _look_up(self, claims: Claims) -> Principal:
         generation = self._generation
@@ -284,14 +277,6 @@ class Authentication:
     def _signed_in(self, user: User, session_id: str, refresh_token: str) -> SignedIn:
         access = self._tokens.issue(Claims(user.id, session_id))
         return SignedIn(access, int(LIFE.total_seconds()), refresh_token, user)
-
-    def _tell(self, user_id: str, session_id: str | None) -> None:
-        for callback in tuple(self.on_end):
-            try:
-                callback(user_id, session_id)
-            except Exception:
-                # The rights have ended whether or not a listener manages.
-                _log.failure("a listener failed on the end of a session")
 
 
 def _known_at(
