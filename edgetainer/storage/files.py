@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from edgetainer.errors import EdgetainerError
+
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
 
@@ -45,9 +47,17 @@ def read(path: Path) -> bytes | None:
 
 
 def secret(path: Path, size: int = 32) -> bytes:
-    """The secret kept at `path`; made of `size` random bytes where there is none."""
+    """The secret kept at `path`; made of `size` random bytes where there is none.
+
+    :raises EdgetainerError: `config_invalid`, what is there is shorter.
+    """
     known = read(path)
     if known is None:
         known = secrets.token_bytes(size)
         write(path, known)
+    if len(known) < size:
+        # Emptied by a full disk or a slip of the hand: everybody could guess it.
+        raise EdgetainerError(
+            "config_invalid", f"{path} has {len(known)} bytes of {size}; restore or delete it."
+        )
     return known

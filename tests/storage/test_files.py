@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from edgetainer.errors import EdgetainerError
 from edgetainer.storage import files
 
 
@@ -47,3 +48,12 @@ def test_a_secret_stays_what_it_was(tmp_path):
     assert files.secret(tmp_path / "s") == first
     assert files.secret(tmp_path / "t") != first
     assert files.read(tmp_path / "u") is None
+
+
+@pytest.mark.parametrize("left", [b"", b"x" * 31])
+def test_what_is_left_of_a_secret_is_none(tmp_path, left):
+    (tmp_path / "s").write_bytes(left)
+    with pytest.raises(EdgetainerError, match="restore or delete it") as caught:
+        files.secret(tmp_path / "s")
+    assert caught.value.code == "config_invalid"
+    assert (tmp_path / "s").read_bytes() == left
