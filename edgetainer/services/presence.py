@@ -167,19 +167,41 @@ class Presence:
 
     async def _flush(self) -> None:
         taken = {id_: self._pending.pop(id_) for id_ in list(self._pending)[:BATCH]}
-        online = self._switchboard.online()
         try:
-            changed = await self._database.run(lambda c: _store(c, taken, online))
+            await self._write(taken)
+        except EdgetainerError as error:
+            _log.warn(
+                "what {count} devices said is kept and tried again: {error}",
+                count=len(taken),
+                error=error,
+            )
+            self._keep(taken)
         except Exception:
-            _log.failure("what {count} devices said is kept and tried again", count=len(taken))
-            for id_, heard in taken.items():
-                later = self._pending.get(id_)
-                self._pending[id_] = heard.followed_by(later) if later else heard
-        else:
-            self._devices.tell(changed)
-            for device in changed:
-                if (listed := taken[device.id].containers) is not None:
-                    self._devices.tell_containers(device.id, total=len(listed))
+            # What one device says must not silence the others for good.
+            _log.failure("what {count} devices said is written one by one", count=len(taken))
+            await self._write_singly(taken)
+
+    async def _write(self, taken: dict[str, _Heard]) -> None:
+        online = self._switchboard.online()
+        changed = await self._database.run(lambda c: _store(c, taken, online))
+        self._devices.tell(changed)
+        for device in changed:
+            if (listed := taken[device.id].containers) is not None:
+                self._devices.tell_containers(device.id, total=len(listed))
+
+    async def _write_singly(self, taken: dict[str, _Heard]) -> None:
+        for id_, heard in taken.items():
+            try:
+                await self._write({id_: heard})
+            except EdgetainerError:
+                self._keep({id_: heard})
+            except Exception:
+                _log.failure("what device {device} said cannot be written", device=id_)
+
+    def _keep(self, taken: dict[str, _Heard]) -> None:
+        for id_, heard in taken.items():
+            later = self._pending.get(id_)
+            self._pending[id_] = heard.followed_by(later) if later else heard
 
     def _changed(self, device_id: str, online: bool) -> None:
         values: dict[str, Any] = {}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, case, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgetainer.storage.tables import device_reports as reports
+
+# A list that is dated further ahead than this was not overtaken: the server's
+# clock was wrong when it came.
+AHEAD = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def store(
     if containers is not None:
         # Heartbeats are written late and together, status reports at once: what
         # is known may be newer.
-        older = or_(reports.c.containers_at.is_(None), reports.c.containers_at <= now)
+        known_at = reports.c.containers_at
+        older = or_(known_at.is_(None), known_at <= now, known_at > now + AHEAD)
         for name in ("containers", "containers_at"):
             values[name] = case((older, query.excluded[name]), else_=reports.c[name])
     connection.execute(query.on_conflict_do_update(index_elements=["device_id"], set_=values))

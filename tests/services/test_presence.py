@@ -197,6 +197,22 @@ def test_a_database_that_is_away_loses_nothing(watched, monkeypatch):
     assert device.metrics == {"cpu_percent": 1.0}
 
 
+def test_what_cannot_be_written_of_one_device_does_not_silence_the_others(watched):
+    home = watched
+    bad, good = home.device("bad"), home.device("good")
+    for id_ in (bad, good):
+        home.connect(id_)
+    # No database takes a set; what a parser lets through by mistake is like it.
+    home.presence.heartbeat(home.identity(bad), address="", metrics={"load1": {1}})
+    home.presence.heartbeat(home.identity(good), address="", metrics=METRICS)
+    _tick(home)
+    assert (_get(home, good).status, _get(home, good).metrics) == ("online", METRICS)
+    assert home.presence._pending == {}
+    home.presence.heartbeat(home.identity(bad), address="", metrics=METRICS)
+    _tick(home)
+    assert _get(home, bad).status == "online"
+
+
 def test_a_device_deleted_meanwhile_is_passed_over(watched):
     home = watched
     gone, here = home.device("gone"), home.device("here")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from edgetainer.storage import reports
-from edgetainer.storage.reports import Report
+from edgetainer.storage.reports import AHEAD, Report
 from tests import rows
 from tests.databases import result
 from tests.rows import NOW
@@ -45,4 +45,13 @@ def test_an_older_list_of_containers_that_comes_late_is_ignored(database):
     assert (kept.containers, kept.containers_at) == (WEB, LATER)
     assert kept.metrics == {"load1": 1}
     store(database, device, containers=[], now=LATER)
+    assert get(database, device).containers == []
+
+
+def test_a_clock_that_was_ahead_for_a_while_stops_no_news(database):
+    device = rows.device(database)
+    store(database, device, containers=WEB, now=NOW + timedelta(days=3650))
+    store(database, device, containers=[], now=NOW)
+    assert get(database, device).containers_at == NOW
+    store(database, device, containers=WEB, now=NOW - AHEAD)
     assert get(database, device).containers == []
