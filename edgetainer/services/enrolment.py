@@ -173,6 +173,10 @@ class Enrolment:
         :raises EdgetainerError: `csr_invalid`, `token_unknown`, `token_expired`,
             `token_used`, `certificate_refused` when the key was revoked.
         """
+        # Strangers get no further than this: neither to the one who may write
+        # (SQLite has one) nor to the reader of certificate requests.
+        if not await self._database.read(lambda c: enrolment_tokens.exists(c, _hash(token))):
+            raise EdgetainerError("token_unknown")
         request = read_request(csr)
         for attempt in range(1, _ATTEMPTS + 1):
             try:

@@ -49,6 +49,13 @@ def add(
     )
 
 
+def exists(connection: Connection, token_hash: str) -> bool:
+    """Whether there is such a token, used up and expired ones too; nothing is locked."""
+    return (
+        connection.scalar(select(tokens.c.id).where(tokens.c.token_hash == token_hash)) is not None
+    )
+
+
 def by_hash(connection: Connection, token_hash: str) -> EnrolmentToken | None:
     """The token, locked until the transaction ends, so that uses are counted one by one."""
     row = connection.execute(

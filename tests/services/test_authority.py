@@ -154,3 +154,13 @@ def test_requests_that_are_not_usable(make):
     with pytest.raises(EdgetainerError) as caught:
         read_request(make())
     assert (caught.value.code, caught.value.field) == ("csr_invalid", "csr")
+
+
+def test_the_kind_of_key_is_looked_at_before_its_signature():
+    """Checking the signature of the largest RSA key is work that a stranger could ask for."""
+    good = x509.load_pem_x509_csr(request_pem(rsa.generate_private_key(65537, 2048)).encode())
+    der = bytearray(good.public_bytes(serialization.Encoding.DER))
+    der[-1] ^= 1
+    forged = x509.load_der_x509_csr(bytes(der))
+    with pytest.raises(EdgetainerError, match="Use a P-256, P-384 or Ed25519 key"):
+        read_request(forged.public_bytes(serialization.Encoding.PEM).decode())

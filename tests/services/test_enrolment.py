@@ -77,6 +77,15 @@ def test_after_a_restart_too(home, tmp_path):
     assert _verify(home, first).device_id == first.device_id
 
 
+def test_a_stranger_keeps_nobody_from_writing(home, monkeypatch):
+    def run(_fn):
+        raise AssertionError("a transaction that may write was begun")
+
+    monkeypatch.setattr(home.database, "run", run)
+    error = refusal(home.enrolment.register("guessed", "no request", HELLO, address="192.0.2.1"))
+    assert error.code == "token_unknown"
+
+
 @pytest.mark.parametrize("case", ["unknown", "expired", "used", "deleted", "bad request"])
 def test_refused_and_nothing_is_left_behind(home, case):
     token, text = _token(home)
