@@ -115,16 +115,6 @@ def of_device(connection: Connection, device_id: str) -> dict[str, State]:
     return {row.deployment_id: _state(row) for row in rows}
 
 
-def of_deployment(connection: Connection, deployment_id: str) -> dict[str, State | None]:
-    """What each concerned device said; None for one that said nothing yet."""
-    query = _concerned(deployment_id).with_only_columns(devices.c.id)
-    found: dict[str, State | None] = dict.fromkeys(connection.execute(query).scalars())
-    for row in connection.execute(select(states).where(states.c.deployment_id == deployment_id)):
-        if row.device_id in found:
-            found[row.device_id] = _state(row)
-    return found
-
-
 def tally(connection: Connection, deployment_id: str) -> Tally:
     """Count the devices that a deployment concerns by what they said."""
     said = _concerned(deployment_id).join(

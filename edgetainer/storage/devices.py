@@ -129,12 +129,6 @@ def observe(connection: Connection, id: str, **values: Any) -> None:  # noqa: A0
         connection.execute(update(devices).where(devices.c.id == id).values(**values))
 
 
-def statuses(connection: Connection, ids: Iterable[str]) -> dict[str, Status]:
-    """The stored status of each of these devices that exists."""
-    query = select(devices.c.id, devices.c.status).where(devices.c.id.in_(list(ids)))
-    return {row.id: Status(row.status) for row in connection.execute(query)}
-
-
 def not_offline(connection: Connection) -> list[str]:
     """The devices that are stored as being here."""
     here = [Status.ONLINE.value, Status.UPDATING.value, Status.ERROR.value]

@@ -68,12 +68,6 @@ def accepted(connection: Connection) -> dict[str, str]:
     return {row.spki_sha256: row.device_id for row in connection.execute(query)}
 
 
-def of_device(connection: Connection, device_id: str) -> list[str]:
-    """The SPKI's SHA-256 of each key of a device, revoked ones too."""
-    query = select(keys.c.spki_sha256).where(keys.c.device_id == device_id)
-    return list(connection.scalars(query))
-
-
 def revoke(connection: Connection, device_id: str, *, now: datetime) -> int:
     """Revoke every key of a device; how many those were."""
     return connection.execute(
