@@ -36,6 +36,19 @@ _log = Logger()
 THREADS = 8
 # Milliseconds that SQLite waits for another process's lock before it gives up.
 BUSY_TIMEOUT_MS = 10_000
+# What PostgreSQL is asked to keep to, in milliseconds. A statement or a lock that
+# takes longer fails, so that threads come back; a transaction of a server that
+# vanished without a word ends, so that the others get its locks.
+SESSION_MS = {
+    "statement_timeout": 30_000,
+    "lock_timeout": BUSY_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": 30_000,
+}
+# The network's part of the same, for both ends: seconds without a sign of life
+# before asking, between asking, and times to ask.
+KEEPALIVES = {"idle": 10, "interval": 5, "count": 3}
+# Milliseconds that sent data may stay unacknowledged.
+UNACKNOWLEDGED_MS = 15_000
 # Tries for a transaction that PostgreSQL asks us to repeat (deadlock, serialization).
 ATTEMPTS = 3
 _REPEATABLE = {"40001", "40P01"}
@@ -198,8 +211,9 @@ def _is_away(error: DBAPIError | TimeoutError) -> bool:
             ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
         )
     code = getattr(error.orig, "pgcode", None)
-    # No code: the connection itself. Else connection, resources, operator intervention.
-    return code is None or code[:2] in {"08", "53", "57"}
+    # No code: the connection itself. Else connection, resources, operator
+    # intervention (a statement that took too long is among it), a lock not got.
+    return code is None or code[:2] in {"08", "53", "57"} or code == "55P03"
 
 
 def _engine(url: sqlalchemy.URL, threads: int, *, is_sqlite: bool) -> Engine:
@@ -222,9 +236,24 @@ def _engine(url: sqlalchemy.URL, threads: int, *, is_sqlite: bool) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     # One cheap question per borrowed connection finds those that a restart killed.
-    return sqlalchemy.create_engine(
-        url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, **options
-    )
+    connect = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": UNACKNOWLEDGED_MS,
+        **{f"keepalives_{name}": value for name, value in KEEPALIVES.items()},
+    }
+    # What the address says itself goes before.
+    connect = {name: value for name, value in connect.items() if name not in url.query}
+    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=connect, **options)
+    if "options" not in url.query:
+        event.listen(engine, "connect", _configure_postgresql)
+    return engine
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    settings = {**SESSION_MS, **{f"tcp_keepalives_{n}": value for n, value in KEEPALIVES.items()}}
+    with connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+    connection.commit()
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

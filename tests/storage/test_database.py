@@ -15,9 +15,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.storage import database as module
 from edgetainer.storage import tables
 from edgetainer.storage.database import Database, violated
-from tests.databases import result
+from tests.databases import opened, result
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC)
 
@@ -160,6 +161,64 @@ def test_a_database_that_is_away_is_unavailable():
         result(away.run(lambda c: None))
     assert caught.value.code == "unavailable"
     away.close()
+
+
+@pytest.fixture
+def postgresql(tmp_path):
+    with opened("postgresql", tmp_path, reactor=None) as door:
+        yield door
+
+
+def _with(door, **changes):
+    """The same database by another door, whose sessions have other limits."""
+    url = door.url.update_query_dict(changes) if changes else door.url
+    return Database(url.render_as_string(hide_password=False), reactor=None)
+
+
+def _show(name):
+    return lambda c: c.scalar(sa.text(f"SHOW {name}"))
+
+
+def test_no_statement_and_no_lock_is_waited_for_for_ever(postgresql, monkeypatch):
+    assert result(postgresql.read(_show("statement_timeout"))) == "30s"
+    assert result(postgresql.read(_show("idle_in_transaction_session_timeout"))) == "30s"
+    limits = {"statement_timeout": 200, "lock_timeout": 20}
+    monkeypatch.setattr(module, "SESSION_MS", limits)
+    hasty = _with(postgresql)
+    result(hasty.run(_add(name="f")))
+
+    def lock(connection):
+        return connection.execute(sa.select(tables.fleets.c.id).with_for_update()).all()
+
+    def beside(connection):
+        lock(connection)
+        with pytest.raises(EdgetainerError) as caught:
+            result(hasty.run(lock))
+        return caught.value.code
+
+    assert result(postgresql.run(beside)) == "unavailable"
+    assert len(result(hasty.run(lock))) == 1
+    with pytest.raises(EdgetainerError) as caught:
+        result(hasty.read(lambda c: c.execute(sa.text("SELECT pg_sleep(30)")) and None))
+    assert caught.value.code == "unavailable"
+    hasty.close()
+
+
+def test_what_the_address_asks_of_sessions_goes_before(postgresql):
+    own = _with(postgresql, options="-c statement_timeout=7s", connect_timeout="9")
+    assert result(own.read(_show("statement_timeout"))) == "7s"
+    own.close()
+
+
+def test_a_session_that_the_server_ends_harms_only_its_own_transaction(postgresql):
+    def die(connection):
+        _add(name="half")(connection)
+        connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pytest.raises(EdgetainerError) as caught:
+        result(postgresql.run(die))
+    assert caught.value.code == "unavailable"
+    assert result(postgresql.read(_count)) == 0
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "sqlite:///:memory:"])

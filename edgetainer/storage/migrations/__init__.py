@@ -72,6 +72,10 @@ def lock(engine: Engine, *, is_sqlite: bool) -> Iterator[Connection]:
                 raw.execute("PRAGMA foreign_keys=ON")
         else:
             with connection.begin():
+                # Copying a large table takes its time, and so does the other
+                # server that we wait for here.
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
                 )
