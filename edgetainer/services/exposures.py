@@ -258,9 +258,11 @@ def _check(principal: Principal, before: ExposedService | None, after: ExposedSe
         names = {"service": "container_name", "port": "internal_port"}
         field = names.get(error.field or "", error.field)
         raise EdgetainerError(error.code, error.detail, field=field) from error
-    # Whatever leaves an open door without a sign-in: making it, opening it
-    # again, or leading it elsewhere.
-    if after.enabled and not after.auth_required and after != before:
+    # Whatever leaves an open door without a sign-in (making it, opening it
+    # again, leading it elsewhere), and saying so of a shut one, which somebody
+    # who may open it could take for an ordinary one.
+    said = before is None or before.auth_required
+    if not after.auth_required and after != before and (after.enabled or said):
         demand(principal, "exposures.unprotect")
 
 

@@ -35,6 +35,7 @@ def test_a_door_without_sign_in_is_an_admins(world):
             auth_required=False,
         ),
         update(world.operator, device, shut.id, {"auth_required": False}),
+        update(world.operator, device, shut.id, {"auth_required": False, "enabled": False}),
         # Leading an open door elsewhere is opening another one.
         update(world.operator, device, opened.id, {"internal_port": 22}),
         update(world.operator, device, opened.id, {"container_name": "db"}),
@@ -54,6 +55,8 @@ def test_a_door_without_sign_in_is_an_admins(world):
         ({"name": "x" * 31}, "name"),
         ({"container_name": "../web"}, "container_name"),
         ({"container_name": ""}, "container_name"),
+        ({"container_name": "shop/"}, "container_name"),
+        ({"container_name": "a/b/c"}, "container_name"),
         ({"internal_port": 0}, "internal_port"),
         ({"internal_port": 65536}, "internal_port"),
     ],
