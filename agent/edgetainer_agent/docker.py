@@ -153,15 +153,22 @@ class Docker:
         )
 
     async def running(self, name: str) -> Container:
-        """The container that `name` (a service, container name or id) means.
+        """The container that `name` means.
 
-        :raises EdgetainerError: `container_not_found`, `container_not_running`.
+        :param name: a container's name or id, `stack/service`, or a service that
+            only one stack has.
+        :raises EdgetainerError: `container_not_found`, also where it could mean
+            several; `container_not_running`.
         """
 
         def means(summary: dict[str, Any]) -> bool:
+            labels = summary["Labels"]
+            service = labels.get(SERVICE_LABEL, "")
+            stack = labels[PROJECT_LABEL].removeprefix(self.prefix)
             return (
-                name == summary["Labels"].get(SERVICE_LABEL)
-                or f"/{name}" in (summary.get("Names") or ())
+                name in (service, f"{stack}/{service}")
+                # Names with two slashes are other containers' links to this one.
+                or ("/" not in name and f"/{name}" in (summary.get("Names") or ()))
                 or (len(name) >= MIN_ID and summary["Id"].startswith(name))
             )
 
@@ -170,6 +177,13 @@ class Docker:
         if not matches:
             raise EdgetainerError(
                 "container_not_found", f"No stack of this device has a container {name!r}."
+            )
+        meant = sorted({f"{container.stack}/{container.service}" for container in matches})
+        if len(meant) > 1:
+            # Not the first: whoever calls a container like another's service
+            # would get its visitors.
+            raise EdgetainerError(
+                "container_not_found", f"{name} could be {' or '.join(meant)}; say which."
             )
         for container in matches:
             if container.state == "running":

@@ -23,7 +23,8 @@ from edgetainer.tunnel.wire import (
 )
 
 _MAX_ARGUMENTS = 1_024
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# A container's or a service's name; `stack/service` is one of two that are called the same.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9][A-Za-z0-9_.-]*)?")
 _TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 

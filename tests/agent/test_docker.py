@@ -156,3 +156,37 @@ async def test_only_the_container_that_is_meant_is_inspected(
     monkeypatch.setattr(docker.APIClient, "inspect_container", counted)
     assert (await agent_docker.running("api")).id == ids["api"]
     assert inspected == [ids["api"]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_stacks_may_call_a_service_the_same(
+    agent_docker: Docker, docker_engine: Any, busybox_image: str
+) -> None:
+    def run(stack: str, service: str, **more: Any) -> str:
+        created = docker_engine.create_container(
+            busybox_image,
+            ["sleep", "60"],
+            labels={PROJECT_LABEL: f"{agent_docker.prefix}{stack}", SERVICE_LABEL: service},
+            host_config=docker_engine.create_host_config(init=True),
+            **more,
+        )
+        docker_engine.start(created["Id"])
+        return str(created["Id"])
+
+    async def refused(name: str) -> str:
+        with pytest.raises(EdgetainerError) as caught:
+            await agent_docker.running(name)
+        assert caught.value.code == "container_not_found"
+        return caught.value.detail
+
+    shop, blog = run("shop", "web"), run("blog", "web")
+    assert (await agent_docker.running("shop/web")).id == shop
+    assert (await agent_docker.running("blog/web")).id == blog
+    assert await refused("web") == "web could be blog/web or shop/web; say which."
+    await refused("shop/db")
+    # Called like another's service, it does not get what is meant for that one.
+    database = run("shop", "db-" + agent_docker.prefix)
+    thief = run("thief", "x", name="db-" + agent_docker.prefix)
+    assert "say which" in await refused("db-" + agent_docker.prefix)
+    assert (await agent_docker.running(f"shop/db-{agent_docker.prefix}")).id == database
+    assert (await agent_docker.running("thief/x")).id == thief

@@ -17,7 +17,8 @@ from edgetainer.tunnel.messages import (
     TerminalTarget,
 )
 
-names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+names = st.from_regex(rf"{_NAME}(/{_NAME})?", fullmatch=True)
 # NUL and half characters are refused, everything else must survive.
 words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=60)
 cells = st.integers(1, MAX_CELLS)
