@@ -29,7 +29,7 @@ class HubTickets:
     async def issue(self, principal: Principal) -> str:
         """A ticket for one connection."""
         demand(principal, "hub.connect")
-        return self._tickets.issue(principal)
+        return self._tickets.issue(principal, owner=principal.user_id)
 
     async def redeem(self, ticket: str) -> Principal:
         """Who it was issued to, with the rights of now.

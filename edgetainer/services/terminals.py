@@ -110,7 +110,8 @@ class Terminals:
         if device_id not in self._switchboard.online():
             raise EdgetainerError("device_offline", "The device is offline; no terminal opens.")
         terminal = Terminal(str(uuid4()), principal, device_id, target, address)
-        return Requested(terminal.id, self._tickets.issue(terminal))
+        ticket = self._tickets.issue(terminal, owner=principal.user_id)
+        return Requested(terminal.id, ticket)
 
     async def redeem(self, ticket: str) -> Terminal:
         """The terminal that a ticket stands for.

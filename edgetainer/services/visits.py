@@ -106,7 +106,7 @@ class Visits:
         # Anything else as a state could only be kept here to no use.
         if len(states) != 1 or len(targets) != 1 or not _FINGERPRINT.fullmatch(states[0]):
             raise EdgetainerError("invalid_field", "The address is not the gateway's.", field="to")
-        ticket = self._tickets.issue(_Ticket(principal, host, states[0]))
+        ticket = self._tickets.issue(_Ticket(principal, host, states[0]), owner=principal.user_id)
         return self.url(host, f"{ENTER_PATH}?{urlencode({'ticket': ticket, 'to': targets[0]})}")
 
     # The gateway's part.

@@ -68,7 +68,8 @@ class Terminals:
         self.early = b""
 
     def issue(self, principal: Principal = OPERATOR) -> str:
-        return self.tickets.issue(Terminal("t1", principal, "d1", TARGET, "192.0.2.1"))
+        terminal = Terminal("t1", principal, "d1", TARGET, "192.0.2.1")
+        return self.tickets.issue(terminal, owner=principal.user_id)
 
     async def redeem(self, ticket: str) -> Terminal:
         return self.tickets.redeem(ticket)
