@@ -64,6 +64,8 @@ class Http1Protocol(Protocol):
         self._head: RequestHead | None = None
         self._exchange: Exchange | None = None
         self._h11 = h11.Connection(h11.SERVER)
+        # Waits to be told to send its body. h11 takes any interim answer for the word.
+        self._awaits_continue = False
         self._body_wanted = False  # the container is there to take it
         self._choked = False  # it took too much already
         self._body_ended = False
@@ -121,13 +123,15 @@ class Http1Protocol(Protocol):
 
     def inform(self, status: int, headers: FieldList = ()) -> None:
         """Send an interim response (1xx, not 101); an HTTP/1.0 visitor is spared it."""
+        if status == 100:
+            self._awaits_continue = False
         if self._head is not None and self._head.version == b"1.1":
             self._send(h11.InformationalResponse(status_code=status, headers=list(headers)))
 
     def respond(self, status: int, headers: FieldList, reason: bytes = b"") -> None:
         """Send the head of the final response."""
         fields = list(headers)
-        if self._h11.they_are_waiting_for_100_continue or self._requests >= self._limits.requests:
+        if self._awaits_continue or self._requests >= self._limits.requests:
             # A visitor that was not told to continue may send its body or not:
             # where the next request would begin is then unknown.
             fields.append((b"connection", b"close"))
@@ -216,6 +220,7 @@ class Http1Protocol(Protocol):
         except h11.RemoteProtocolError:
             return self._refuse(refuse("The request is malformed."))
         self._head, self._drained = head, None
+        self._awaits_continue = head.expects_continue
         self._body_wanted = self._choked = self._body_ended = False
         self._exchange = self._open_exchange(self, head)
         self._exchange.start()
@@ -249,6 +254,7 @@ class Http1Protocol(Protocol):
             self._h11.receive_data(bytes(self._backlog))
             self._backlog.clear()
         elif isinstance(event, h11.Data):
+            self._awaits_continue = False  # it did not wait
             if self._drained is not None:
                 self._drained += len(event.data)
                 if self._drained > self._limits.drain_bytes:
@@ -256,7 +262,7 @@ class Http1Protocol(Protocol):
             elif self._exchange is not None:
                 self._exchange.body_received(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
-            self._body_ended = True
+            self._body_ended, self._awaits_continue = True, False
             self._backlog[:0] = self._h11.trailing_data[0]
             if self._exchange is not None:
                 self._exchange.body_ended()

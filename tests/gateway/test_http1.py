@@ -220,9 +220,12 @@ def test_a_container_that_knows_no_continue_is_helped() -> None:
     assert memory.advance(1, step=0.5) == b"HTTP/1.1 100 \r\n\r\n"
 
 
-def test_a_refusal_instead_of_continue_ends_the_connection() -> None:
+@pytest.mark.parametrize("hints", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+def test_a_refusal_instead_of_continue_ends_the_connection(hints: bytes) -> None:
     memory = Memory()
     memory.send(request("Expect: 100-continue", "Content-Length: 2", method="POST"))
+    if hints:
+        assert memory.answer(hints).startswith(b"HTTP/1.1 103 ")
     answer = memory.answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
     assert b"connection: close\r\n" in answer.lower()
     memory.advance(11)
