@@ -79,7 +79,9 @@ class Options(usage.Options):
                 file=Path(file) if file else None,
             )
         except EdgetainerError as error:
-            raise usage.UsageError(error.detail) from error
+            # Not as a UsageError: twistd would print all of its help, and before
+            # Twisted 26 end as if nothing were wrong.
+            sys.exit(f"edgetainer: {error}")
 
 
 def makeService(options: Options) -> IService:

@@ -40,12 +40,15 @@ class System:
 
     :param folder: for its state.
     :param database_url: of an empty database.
+    :param port: HTTPS port; free ones are found where none is given.
     :param environment: further variables for all its processes.
     """
 
-    def __init__(self, folder: Path, database_url: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, *, port: int | None = None, **environment: str
+    ) -> None:
         self.folder = folder
-        self.port = free_ports()
+        self.port = port or free_ports()
         self._environment = {"EDGETAINER_DATABASE_URL": database_url, **environment}
         self._run: subprocess.Popen[bytes] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -193,10 +196,12 @@ class System:
 
 
 @contextmanager
-def running(kind: str, folder: Path, **environment: str) -> Iterator[System]:
+def running(
+    kind: str, folder: Path, *, port: int | None = None, **environment: str
+) -> Iterator[System]:
     """A system on a database of this kind; nothing of it is left when it ends."""
     with databases.fresh(kind, folder, empty=True) as url:
-        system = System(folder, url, **environment)
+        system = System(folder, url, port=port, **environment)
         try:
             system.start()
             yield system

@@ -15,6 +15,9 @@ from tests.e2e.browser import PATIENCE_MS, browser
 from tests.e2e.test_browser_story import DEVICE, sign_in
 from tests.system import System, running
 
+# The one that a reader of the README will see as well; it has to be free.
+PORT = 8443
+
 
 def pose(page: Page, system: System) -> None:
     """Bring the page into the state that says most: a device, its shell, its container."""
@@ -40,7 +43,7 @@ def main() -> None:
     target = Path(sys.argv[1])
     with (
         tempfile.TemporaryDirectory() as folder,
-        running("sqlite", Path(folder)) as system,
+        running("sqlite", Path(folder), port=PORT) as system,
         browser(1280, 860) as window,
     ):
         pose(window.page, system)
