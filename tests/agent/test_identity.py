@@ -20,12 +20,12 @@ from edgetainer_agent.identity import (
 from tests.agent.authority import Authority
 
 
-def enrolled(store: IdentityStore) -> Identity:
+def enrolled(store: IdentityStore, device_id: str = "device-1") -> Identity:
     authority = Authority()
     reply = {
-        "device_id": "device-1",
+        "device_id": device_id,
         "certificate": authority.device(
-            certificate_request(store.key(), "kiosk"), "device-1"
+            certificate_request(store.key(), "kiosk"), device_id
         ).decode(),
         "ca": authority.pem.decode(),
         "tunnel": {"addresses": ["127.0.0.1:8444", "[::1]:8444"], "server_name": "tunnel"},

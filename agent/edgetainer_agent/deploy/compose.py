@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -10,15 +11,20 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.deploy.store import ReleaseFiles
 from edgetainer_agent.process import GroupProcess
 from edgetainer_agent.terminal import PATH
+
+log = Logger()
 
 #: Lines and bytes of output kept for a report.
 KEPT_LINES = 20
@@ -29,6 +35,8 @@ QUICK_S = 60.0
 PULL_S = 1_800.0
 #: Seconds for `down`: every container gets its own grace to stop.
 DOWN_S = 300.0
+#: Seconds for what was killed to be gone; a process that waits for a disk is slow.
+LEFTOVER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,26 @@ class Compose:
         """Take a project down by its labels; named volumes, which hold data, stay."""
         return await self._run(["--project-name", project, "down", "--remove-orphans"], DOWN_S)
 
+    def end_leftovers(self, prefix: str) -> None:
+        """Kill the runs that an agent which was killed itself left behind.
+
+        Such a run works on for an older target than ours, on the same containers.
+
+        :param prefix: of this device's projects, so that only its runs are meant.
+        """
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if _project(process.info["cmdline"] or ()).startswith(prefix)
+        ]
+        for process in found:
+            log.warn("Ended a run of Compose, {pid}, that an agent left behind", pid=process.pid)
+            with contextlib.suppress(psutil.Error):
+                for member in [process, *process.children(recursive=True)]:
+                    with contextlib.suppress(psutil.Error):
+                        member.kill()
+        psutil.wait_procs(found, timeout=LEFTOVER_S)
+
     async def _run(self, arguments: Sequence[str], limit_s: float) -> Finished:
         argv = [*await self._program(), "--ansi", "never", "--progress", "plain", *arguments]
         return await Run(self._reactor, argv, self._environment(), limit_s).finished
@@ -107,10 +135,14 @@ class Compose:
         return asked.succeeded and major.isdigit() and int(major) >= 2
 
     def _environment(self) -> Mapping[str, str]:
-        # Not the agent's own: a variable there must not change what is deployed.
+        # Not the agent's own: a variable there must not change what is deployed,
+        # nor be read by a stack that lists its name. Compose takes some settings
+        # from a stack's variables as well, and these here go before those.
+        home = os.environ.get("HOME", "/root")
         return {
+            "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", f"{home}/.docker"),
             "DOCKER_HOST": f"unix://{self._socket}",
-            "HOME": os.environ.get("HOME", "/root"),
+            "HOME": home,
             "PATH": os.environ.get("PATH", PATH),
         }
 
@@ -202,6 +234,14 @@ def _release(project: str, files: ReleaseFiles, *command: str) -> list[str]:
         str(files.environment),
         *command,
     ]
+
+
+def _project(cmdline: Sequence[str]) -> str:
+    """The project that a process runs Compose for; empty if it is none of ours."""
+    for option, value in pairwise(cmdline):
+        if option == "--project-name":
+            return value
+    return ""
 
 
 def _is_script(program: Path) -> bool:

@@ -82,6 +82,7 @@ class Runner:
 
         A disk that is full or broken is no reason to be unreachable as well.
         """
+        self._compose.end_leftovers(self._docker.prefix)
         try:
             self._open()
         except OSError as error:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_twisted
+import yaml
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 
@@ -16,6 +21,7 @@ from edgetainer.errors import EdgetainerError
 from edgetainer_agent.deploy import compose as module
 from edgetainer_agent.deploy.compose import Compose, Run, candidates
 from edgetainer_agent.deploy.store import DeployStore, Stack
+from tests.agent.channels import gone
 from tests.docker import SOCKET
 
 
@@ -120,3 +126,63 @@ def test_no_mount_that_is_taken_for_harmless_is_the_hosts_to_compose(tmp_path: P
 
 def _works(argv: tuple[str, ...]) -> bool:
     return subprocess.run([*argv, "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_runs_left_behind_for_this_device_are_ended() -> None:
+    def left_behind(project: str) -> psutil.Popen:
+        # As a shell that starts another program, as docker starts its plugin.
+        program = ["/bin/sh", "-c", "sleep 60 & echo; wait", "compose", "--project-name", project]
+        process = psutil.Popen(program, stdout=subprocess.PIPE, start_new_session=True)
+        process.stdout.readline()
+        return process
+
+    ours, theirs = left_behind("et-0123abcd-shop"), left_behind("et-9876abcd-shop")
+    try:
+        (child,) = ours.children()
+        Compose(reactor=reactor, socket=SOCKET).end_leftovers("et-0123abcd-")
+        assert gone(ours)
+        psutil.wait_procs([child], timeout=5)
+        assert gone(child)
+        assert not gone(theirs)
+    finally:
+        for process in (ours, theirs):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest_twisted.ensureDeferred
+async def test_variables_of_the_agent_are_not_the_stacks(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("EDGETAINER_AGENT_TOKEN", "s3cret")
+    monkeypatch.setenv("COMPOSE_FILE", "/etc/passwd")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:1")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    text = """
+services:
+  web:
+    image: "x:${EDGETAINER_AGENT_TOKEN:-none}"
+    environment: [EDGETAINER_AGENT_TOKEN, GIVEN, DOCKER_HOST]
+"""
+    # Nor are the stack's variables settings of Compose that lead elsewhere.
+    given = {
+        "GIVEN": "1",
+        "COMPOSE_FILE": "/etc/passwd",
+        "COMPOSE_PROJECT_NAME": "et-stranger",
+        "DOCKER_CONFIG": "/elsewhere",
+        "DOCKER_HOST": "tcp://elsewhere:2",
+    }
+    compose = Compose(reactor=reactor, socket=SOCKET)
+    files = release(tmp_path, text, **given)
+    shown = await compose._run(module._release("et-test", files, "config"), 60)
+    assert shown.succeeded, shown.last_lines
+    document = yaml.safe_load(shown.last_lines)
+    assert document["name"] == "et-test"
+    service = document["services"]["web"]
+    assert service["image"] == "x:none"
+    assert service["environment"] == {
+        "EDGETAINER_AGENT_TOKEN": None,
+        "GIVEN": "1",
+        "DOCKER_HOST": f"unix://{SOCKET}",
+    }
+    assert compose._environment()["DOCKER_CONFIG"] == str(tmp_path)
