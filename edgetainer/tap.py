@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from twisted.logger import (
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from edgetainer.composition import Parts, compose, compose_people, tls_identity
+from edgetainer.composition import Parts, compose, compose_people, now, tls_identity
 from edgetainer.config import OPTIONS, Settings, load
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.clock import make_monotonic
@@ -46,6 +47,9 @@ BACKLOG = 1024
 FILES = 16 * 1024
 # Seconds between looks for a renewed certificate; programs that renew leave days.
 RENEWAL_S = 3600
+# From here on the log says every time that a certificate ends. Let's Encrypt's
+# are renewed a month before, so that nobody is told while all goes well.
+ENDS_SOON = timedelta(days=14)
 EXIT_FAILED = 1
 
 
@@ -171,7 +175,9 @@ class Server(Service):
         self._port = self._reactor.listenTCP(
             settings.https_port, parts.https, backlog=BACKLOG, interface=settings.interface
         )
-        self._renewal.start(RENEWAL_S, now=False)
+        self._renewal.start(RENEWAL_S).addErrback(
+            lambda failure: _log.failure("no more looks for a renewed certificate", failure)
+        )
         _log.info(
             "console at {url}, devices at *.{apps}{suffix}, tunnel at UDP {interface}:{tunnel}",
             url=settings.console_url,
@@ -213,6 +219,9 @@ class Server(Service):
                 _log.info("new connections are shown the renewed TLS certificate")
         except (EdgetainerError, OSError) as error:
             _log.error("the TLS certificate stays the one shown so far: {why}", why=error)
+        ends = self._parts.certificate.ends
+        if ends - now() < ENDS_SOON:
+            _log.warn("the TLS certificate ends at {ends}; browsers refuse it then", ends=ends)
 
     def _failed(self, failure: Failure) -> None:
         if not self.running:

@@ -23,7 +23,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs, globalLogPublisher
 
 from edgetainer import tap
 from edgetainer.config import OPTIONS, load
@@ -241,8 +241,10 @@ async def test_a_server_stopped_while_it_starts_opens_nothing(tmp_path: Path) ->
 async def test_one_part_that_fails_to_stop_keeps_no_other_from_it(tmp_path: Path) -> None:
     with in_process(tmp_path, free_ports()) as stopped:
         stopped.startService()
-        while stopped._port is None:
-            await deferLater(reactor, 0.01)
+        with capturedLogs() as logs:
+            while stopped._port is None:
+                await deferLater(reactor, 0.01)
+        assert not [log for log in logs if "ends" in log], "a new certificate does not end soon"
         closed = []
         stopped._parts.switchboard.stop = lambda: 1 / 0  # type: ignore[method-assign]
         close = stopped._parts.database.close
@@ -282,6 +284,8 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(
         await deferLater(reactor, 0.2)
         assert await shown() == first
         install(second, second_key)
-        await deferLater(reactor, 0.2)
+        with capturedLogs() as logs:
+            await deferLater(reactor, 0.2)
         assert await shown() == second
+        assert {log["ends"] for log in logs if "ends" in log} == {running._parts.certificate.ends}
         await running.stopService()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,10 +23,12 @@ class ServerCertificate:
 
     TLS 1.2 and newer, ALPN ``http/1.1`` only, no session tickets: a resumed
     session would carry the name of an earlier handshake.
+
+    :ivar ends: until when browsers accept the one shown; aware.
     """
 
     def __init__(self, chain: bytes, private_key: bytes) -> None:
-        self._context = _context(chain, private_key)
+        self._context, self.ends = _context(chain, private_key)
         self._shown = chain, private_key
 
     def replace(self, chain: bytes, private_key: bytes) -> bool:
@@ -38,7 +41,7 @@ class ServerCertificate:
         """
         if (chain, private_key) == self._shown:
             return False
-        self._context = _context(chain, private_key)
+        self._context, self.ends = _context(chain, private_key)
         self._shown = chain, private_key
         return True
 
@@ -47,7 +50,7 @@ class ServerCertificate:
         return SSL.Connection(self._context, None)
 
 
-def _context(chain: bytes, private_key: bytes) -> SSL.Context:
+def _context(chain: bytes, private_key: bytes) -> tuple[SSL.Context, datetime]:
     try:
         certificates = load_pem_x509_certificates(chain)
         key = load_pem_private_key(private_key, password=None)
@@ -65,7 +68,7 @@ def _context(chain: bytes, private_key: bytes) -> SSL.Context:
         ) from error
     context.set_options(SSL.OP_NO_TICKET)
     context.set_alpn_select_callback(_choose_protocol)
-    return context
+    return context, certificates[0].not_valid_after_utc
 
 
 def _choose_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:
