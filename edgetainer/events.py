@@ -24,9 +24,13 @@ log = Logger()
 #: or minutes of everyday life.
 REPLAY = 256
 
-#: Topics remembered without a subscriber; with `REPLAY` events of about 1 KiB
-#: each this is at most some hundreds of MiB, and in life a few.
+#: Topics remembered: one for each device of a large fleet.
 MAX_TOPICS = 2_048
+
+#: Events kept on all topics together, of 1 to 4 KiB in memory: some 64 MiB at
+#: most. Every device has a topic that hears of each of its heartbeats, and few of
+#: them are watched: full to `REPLAY` they would come to more than a GiB.
+MAX_EVENTS = 16_384
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ Callback = Callable[[Event], None]
 class _Topic:
     #: The last number given out before the oldest event kept.
     before: int
-    kept: deque[Event] = field(default_factory=lambda: deque(maxlen=REPLAY))
+    kept: deque[Event] = field(default_factory=deque)
     callbacks: list[Callback] = field(default_factory=list)
 
 
@@ -68,6 +72,8 @@ class Events:
         # restarted server are higher than all it ever gave out, and they stay
         # below 2**53 for JavaScript.
         self._seq = int(now().timestamp() * 1_000_000)
+        self._kept = 0
+        # The one whose news is oldest comes first.
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
 
     def publish(self, topic: str, type: str, data: dict[str, Any]) -> Event:  # noqa: A002
@@ -82,8 +88,11 @@ class Events:
             data=data,
         )
         if len(board.kept) == REPLAY:
-            board.before = board.kept[0].seq
+            board.before = board.kept.popleft().seq
+            self._kept -= 1
         board.kept.append(event)
+        self._kept += 1
+        self._forget_some()
         for callback in tuple(board.callbacks):
             try:
                 callback(event)
@@ -123,10 +132,11 @@ class Events:
         return board
 
     def _forget_some(self) -> None:
-        excess = len(self._topics) - MAX_TOPICS
-        if excess <= 0:
+        if len(self._topics) <= MAX_TOPICS and self._kept <= MAX_EVENTS:
             return
+        # Watched topics stay, whatever they keep. The newest is being used.
         idle = [name for name, board in self._topics.items() if not board.callbacks]
-        # The newest is the one being used.
-        for name in idle[:-1][:excess]:
-            del self._topics[name]
+        for name in idle[:-1]:
+            if len(self._topics) <= MAX_TOPICS and self._kept <= MAX_EVENTS:
+                return
+            self._kept -= len(self._topics.pop(name).kept)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from edgetainer.events import MAX_TOPICS, REPLAY, Event, Events
+from edgetainer.events import MAX_EVENTS, MAX_TOPICS, REPLAY, Event, Events
 from tests.wall import wall
 
 
@@ -91,3 +91,31 @@ def test_remembers_a_bounded_number_of_topics() -> None:
     assert events.since("forgotten", before) is None
     events.publish("watched", "x", {})
     assert len(got) == 1
+
+
+def test_remembers_a_bounded_number_of_events() -> None:
+    """A fleet whose heartbeats are all told of, and one device of it that is watched."""
+    events, _ = board()
+    devices = MAX_EVENTS // REPLAY * 4
+    events.subscribe("device:0", lambda event: None)
+    for beat in range(REPLAY + 10):
+        for device in range(devices):
+            last = events.publish(f"device:{device}", "device.updated", {"beat": beat})
+    kept = sum(len(topic.kept) for topic in events._topics.values())
+    assert MAX_EVENTS - REPLAY <= kept <= MAX_EVENTS
+    assert kept == events._kept
+    watched = events._topics["device:0"].kept
+    assert len(watched) == REPLAY, "the watched one has all that it may"
+    assert events.since("device:0", watched[0].seq) == list(watched)[1:]
+    assert events.since(last.topic, last.seq) == []
+
+
+def test_what_is_watched_is_kept_although_it_is_too_much() -> None:
+    events, _ = board()
+    topics = [f"device:{number}" for number in range(MAX_EVENTS // REPLAY + 2)]
+    for topic in topics:
+        events.subscribe(topic, lambda event: None)
+    for _ in range(REPLAY):
+        for topic in topics:
+            events.publish(topic, "device.updated", {})
+    assert all(len(events._topics[topic].kept) == REPLAY for topic in topics)
