@@ -1,12 +1,13 @@
 """aioquic's QUIC connection, with the bounds and the identity that it lacks.
 
-Four things are added, all by overriding names that aioquic keeps private
+Five things are added, all by overriding names that aioquic keeps private
 (`tests/quic/test_contract.py` names each, and the version is pinned):
 
 - *Receive credit follows consumption*: whoever is handed bytes by `next_event`
   calls `consume` for each of them, exactly once, when the reader took them.
 - *Unsent bytes are counted*, so that producers can be paused.
 - *Client certificates* are asked for, required and judged inside the handshake.
+- *Streams take turns*, and idle ones cost nothing.
 - *Recovery after an outage is quick*: probes never lie further than two seconds
   apart, however long the link was away.
 
@@ -45,6 +46,7 @@ from edgetainer.quic.handshake import (
     require_server_purpose,
 )
 from edgetainer.quic.recovery import Recovery
+from edgetainer.quic.schedule import Schedule, unsent
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -109,7 +111,7 @@ class Connection(QuicConnection):
         self._window = Window(limits.connection_window, limits.connection_window_max)
         self._stream_windows: dict[int, Window] = {}
         self._forgotten: list[int] = []
-        self._served: dict[QuicStream, None] = {}
+        self._schedule = Schedule()
         self._local_max_data.value = self._local_max_data.sent = limits.connection_window
         self._local_max_stream_data_bidi_local = limits.stream_window
         self._local_max_stream_data_bidi_remote = limits.stream_window
@@ -222,7 +224,7 @@ class Connection(QuicConnection):
     def unsent(self, stream_id: int) -> int:
         """Bytes accepted for the stream that have never been sent."""
         stream = self._streams.get(stream_id)
-        return 0 if stream is None else _unsent(stream)
+        return 0 if stream is None else unsent(stream)
 
     @property
     def unsent_total(self) -> int:
@@ -232,11 +234,6 @@ class Connection(QuicConnection):
     def can_open_stream(self) -> bool:
         """Whether the peer's limit admits one more bidirectional stream at once."""
         return self._local_next_stream_id_bidi // 4 < self._remote_max_streams_bidi
-
-    @property
-    def peer_stream_limit(self) -> int:
-        """Bidirectional streams that the peer has ever let us open."""
-        return self._remote_max_streams_bidi
 
     def stream_is_open(self, stream_id: int) -> bool:
         """Whether the stream's state is still kept."""
@@ -285,40 +282,25 @@ class Connection(QuicConnection):
     def _write_application(
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
     ) -> None:
-        # The base walks each stream twice for each packet; with a thousand idle
-        # streams, or a hundred that wait for the congestion window, that costs more
-        # than all the rest. It is shown only those that can write something now.
+        # The base sees, and may forget, only the streams that were chosen.
         everything = self._streams
-        room = builder.max_flight_bytes
-        shown: dict[int, QuicStream] = {}
-        others: list[QuicStream] = []
-        for stream in self._streams_queue:
-            if _has_news(stream):
-                shown[stream.stream_id] = stream  # type: ignore[index]
-            elif stream.sender.buffer_is_empty or (room is not None and room <= 0):
-                others.append(stream)
-            else:
-                shown[stream.stream_id] = stream  # type: ignore[index]
-                if room is not None:
-                    room -= _sendable(stream)
-        self._streams = dict(shown)
-        self._streams_queue = list(shown.values())
+        shown, others = self._schedule.choose(self._streams_queue, builder.max_flight_bytes)
+        chosen: dict[int, QuicStream] = {
+            stream.stream_id: stream  # type: ignore[misc]
+            for stream in shown
+        }
+        self._streams = dict(chosen)
+        self._streams_queue = shown
         try:
             super()._write_application(builder, network_path, now)
         finally:
-            for stream_id in shown.keys() - self._streams.keys():
+            for stream_id in chosen.keys() - self._streams.keys():
                 del everything[stream_id]
                 self._forgotten.append(stream_id)
                 self._stream_windows.pop(stream_id, None)
             self._streams = everything
-            self._unsent_total = sum(map(_unsent, others)) + sum(map(_unsent, shown.values()))
-            # Those that were not shown come first next time: everyone gets a turn.
-            # Those that were served go last, in the order they were served; the base
-            # keeps them in a set, whose order is anybody's.
-            served, self._served = self._served, {}
-            waiting = [stream for stream in self._streams_queue if stream not in served]
-            kept = [stream for stream in served if stream.stream_id in everything]
-            self._streams_queue = others + waiting + kept
+            self._unsent_total = sum(map(unsent, others)) + sum(map(unsent, chosen.values()))
+            self._streams_queue = self._schedule.next_queue(self._streams_queue, others, everything)
 
     def _write_stream_frame(
         self,
@@ -329,8 +311,7 @@ class Connection(QuicConnection):
     ) -> int:
         used = super()._write_stream_frame(builder, space, stream, max_offset)
         if used > 0:
-            self._served.pop(stream, None)
-            self._served[stream] = None
+            self._schedule.served(stream)
         return used
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
@@ -381,26 +362,3 @@ class Connection(QuicConnection):
 def tagged_connection_id(owner: int) -> bytes:
     """A new random connection id that begins with its owner's tag."""
     return bytes([owner]) + os.urandom(CONNECTION_ID_LENGTH - 1)
-
-
-def _unsent(stream: QuicStream) -> int:
-    if stream.sender._reset_error_code is not None:
-        return 0
-    return stream.sender._buffer_stop - stream.sender.highest_offset
-
-
-def _has_news(stream: QuicStream) -> bool:
-    """Whether there is more to do for the stream than to send its data."""
-    return (
-        stream.sender.reset_pending
-        or stream.receiver.stop_pending
-        or stream.max_stream_data_local != stream.max_stream_data_local_sent
-        or stream.is_finished
-    )
-
-
-def _sendable(stream: QuicStream) -> int:
-    """At least this many bytes of the stream may be sent under its own limit."""
-    for pending in stream.sender._pending:
-        return max(0, min(pending.stop, stream.max_stream_data_remote) - pending.start)
-    return 0

@@ -13,7 +13,14 @@ from twisted.python.failure import Failure
 from edgetainer.quic.codes import CLEAN
 
 
-class ConnectionClosed(ConnectionLost):
+class Lost(ConnectionLost):
+    """A connection or a part of it is lost; the text is ours, without Twisted's preface."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ConnectionClosed(Lost):
     """The QUIC connection has ended.
 
     :param code: the error code of the CONNECTION_CLOSE frame (RFC 9000 section
@@ -30,7 +37,7 @@ class ConnectionClosed(ConnectionLost):
         super().__init__(f"QUIC connection closed by {who}: 0x{code:x} {reason}".rstrip())
 
 
-class StreamReset(ConnectionLost):
+class StreamReset(Lost):
     """The peer abandoned one stream (RESET_STREAM, RFC 9000 section 19.4)."""
 
     def __init__(self, code: int) -> None:
@@ -55,7 +62,7 @@ class SessionRefused(Exception):
         super().__init__(f"WebTransport session refused with status {status}")
 
 
-class SessionClosed(ConnectionLost):
+class SessionClosed(Lost):
     """The peer closed the WebTransport session with an error code.
 
     :param code: the application's error code, 32 bits.

@@ -25,16 +25,17 @@ from edgetainer.quic.carriers import Address
 from edgetainer.quic.codes import H3_NO_ERROR, H3_STREAM_CREATION_ERROR, SESSION_GONE
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
-from edgetainer.quic.exchange import Exchange, Header, Incoming, plain_headers
+from edgetainer.quic.exchange import Exchange, Header, Incoming
 from edgetainer.quic.framing import Framing
 from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
-from edgetainer.quic.requests import ClientExchange, Response
+from edgetainer.quic.opening import SessionOpening, SessionRequest, session_head
+from edgetainer.quic.requests import ClientExchange, Response, request_head
 from edgetainer.quic.site import MAX_BODY, SiteChannel
-from edgetainer.quic.webtransport import (
-    SessionOpening,
-    SessionRequest,
-    WebTransportSession,
-)
+from edgetainer.quic.webtransport import WebTransportSession
+
+MAX_WAITING = 256
+"""Requests and sessions of a client that wait for their answers at once; those
+that the server does not admit yet wait in memory."""
 
 RESPONSE_LIMIT = 1024 * 1024
 """Bytes of a response's body that `request` accepts unless told otherwise."""
@@ -122,21 +123,13 @@ class Http3Connection:
         """
         if self.driver.failure is not None or self._framing is None:
             return _failed(self.driver.failure)
-        if len(self._exchanges) >= self.driver.quic.peer_stream_limit:
+        if len(self._exchanges) >= MAX_WAITING:
             return _failed(failure(StreamLimit("too many requests are waiting")))
         stream_id = self.driver.quic.get_next_available_stream_id()
         exchange = ClientExchange(self, stream_id, limit=limit)
         self._exchanges[stream_id] = exchange
-        fields = plain_headers(headers)
-        if body and not any(name == b"content-length" for name, _ in fields):
-            fields.append((b"content-length", b"%d" % len(body)))
-        head = [
-            (b":method", method.encode("ascii")),
-            (b":scheme", b"https"),
-            (b":authority", self._authority),
-            (b":path", path.encode("ascii")),
-        ]
-        self._framing.send_headers(stream_id, head + fields, end_stream=not body)
+        head = request_head(method, self._authority, path, headers, length=len(body))
+        self._framing.send_headers(stream_id, head, end_stream=not body)
         if body:
             self._framing.send_data(stream_id, body, end_stream=True)
         self.driver.transmit_soon()
@@ -157,15 +150,7 @@ class Http3Connection:
         opening = SessionOpening(session, session_id)
         self._sessions[session_id] = session
         self._exchanges[session_id] = opening
-        head = [
-            (b":method", b"CONNECT"),
-            (b":protocol", b"webtransport"),
-            (b":scheme", b"https"),
-            (b":authority", self._authority),
-            (b":path", path.encode("ascii")),
-            (b"sec-webtransport-http3-draft02", b"1"),
-        ]
-        self._framing.send_headers(session_id, head + plain_headers(headers))
+        self._framing.send_headers(session_id, session_head(self._authority, path, headers))
         self.driver.transmit_soon()
         return opening.done
 

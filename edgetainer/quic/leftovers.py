@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 
 from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.exchange import Header
-from edgetainer.quic.webtransport import SessionRequest
+from edgetainer.quic.opening import SessionRequest
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection

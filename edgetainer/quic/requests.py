@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from twisted.python.failure import Failure
 
 from edgetainer.quic.codes import H3_REQUEST_CANCELLED
 from edgetainer.quic.errors import ResponseTooLarge, StreamReset, failure
-from edgetainer.quic.exchange import Header
+from edgetainer.quic.exchange import Header, plain_headers
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
@@ -31,6 +32,26 @@ class Response:
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, or None; the name in lower case."""
         return next((value for key, value in self.headers if key == name), None)
+
+
+def request_head(
+    method: str, authority: bytes, path: str, headers: Sequence[Header], *, length: int
+) -> list[Header]:
+    """The header block of a request.
+
+    :param path: path and query, ASCII.
+    :param length: bytes of the body that follows; 0 for none.
+    """
+    fields = plain_headers(headers)
+    if length and not any(name == b"content-length" for name, _ in fields):
+        fields.append((b"content-length", b"%d" % length))
+    return [
+        (b":method", method.encode("ascii")),
+        (b":scheme", b"https"),
+        (b":authority", authority),
+        (b":path", path.encode("ascii")),
+        *fields,
+    ]
 
 
 class ClientExchange:

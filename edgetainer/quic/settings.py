@@ -62,10 +62,13 @@ class ClientTls:
 def server_configuration(tls: ServerTls) -> QuicConfiguration:
     """aioquic's configuration of a server.
 
-    :raises ValueError: when the certificate or the key cannot be read.
+    :raises ValueError: when the certificate or the key cannot be read, or they do
+        not belong together: else every client would notice, and nobody here.
     """
     configuration = _configuration(is_client=False)
     _load_identity(configuration, tls.certificate_chain, tls.private_key)
+    if configuration.private_key.public_key() != configuration.certificate.public_key():
+        raise ValueError("the private key is not that of the certificate")
     return configuration
 
 

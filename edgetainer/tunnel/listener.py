@@ -25,7 +25,7 @@ from edgetainer.tunnel.wire import dump_object
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
-    from edgetainer.quic.webtransport import SessionRequest
+    from edgetainer.quic.opening import SessionRequest
 
 log = Logger()
 

@@ -11,8 +11,9 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.opening import SessionRequest
 from edgetainer.quic.stream import QuicStreamTransport
-from edgetainer.quic.webtransport import SessionRequest, WebTransportSession
+from edgetainer.quic.webtransport import WebTransportSession
 from tests.network import Network
 
 

@@ -9,7 +9,7 @@ from aioquic.buffer import encode_uint_var
 from twisted.internet.error import ConnectionLost
 
 from edgetainer.quic.connection import Limits
-from edgetainer.quic.errors import ConnectionClosed, SessionClosed, SessionRefused, StreamLimit
+from edgetainer.quic.errors import ConnectionClosed, SessionClosed, StreamLimit
 from tests.network import Network
 from tests.quic.pair import Echo, Pair, Recorder, Source, pattern
 
@@ -17,49 +17,6 @@ from tests.quic.pair import Echo, Pair, Recorder, Source, pattern
 @pytest.fixture
 def pair() -> Pair:
     return Pair()
-
-
-def test_headers_travel_both_ways(pair: Pair) -> None:
-    assert (b"x-hello", b"yes") in pair.session.headers
-    assert (b"a", b"b") in pair.server_session.headers
-    assert pair.requests[0].path == "/tunnel"
-    assert pair.server_session.connection is pair.server_connection
-
-
-def test_a_refusal_says_why(pair: Pair) -> None:
-    with pytest.raises(SessionRefused) as caught:
-        pair.network.run(pair.client.open_session("/other"))
-    assert (caught.value.status, caught.value.body) == (403, b"no")
-
-
-def test_a_server_that_wants_no_sessions_refuses() -> None:
-    network = Network()
-    network.listen()
-    client = network.run(network.connect())
-    with pytest.raises(SessionRefused) as caught:
-        network.run(client.open_session("/tunnel"))
-    assert caught.value.status == 404
-
-
-def test_a_request_may_be_answered_later_and_once(pair: Pair) -> None:
-    opening = pair.client.open_session("/later")
-    pair.network.until(lambda: len(pair.requests) == 2)
-    pair.network.pass_time(3)
-    assert not opening.called
-    pair.requests[1].accept()
-    pair.network.run(opening)
-    with pytest.raises(RuntimeError):
-        pair.requests[1].refuse(500)
-
-
-def test_a_request_that_was_taken_back_cannot_be_accepted(pair: Pair) -> None:
-    opening = pair.client.open_session("/later")
-    pair.network.until(lambda: len(pair.requests) == 2)
-    opening.addErrback(lambda _: None)
-    opening.cancel()
-    pair.network.pass_time(1)
-    with pytest.raises(ConnectionError):
-        pair.requests[1].accept()
 
 
 @pytest.mark.parametrize("opener", ["server", "client"])

@@ -1,0 +1,102 @@
+"""The shell around a connection: its timer, its turns, its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgetainer.quic.errors import ConnectionClosed
+from tests.quic.pair import Pair, Recorder
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+def test_many_writes_of_one_turn_share_datagrams(pair: Pair) -> None:
+    server, client = Recorder(), Recorder()
+    pair.channel(server, client)
+    pair.network.pass_time(1)
+    before = pair.network.carried
+    for _ in range(100):
+        server.transport.write(b"0123456789")
+    pair.network.pass_time(0.015)
+    assert client.data == b"0123456789" * 100
+    assert pair.network.carried - before <= 3, "one with the bytes, and what answers it"
+
+
+def test_an_idle_connection_wakes_nobody(pair: Pair) -> None:
+    pair.network.pass_time(60)
+    before = pair.network.carried
+    wakes = len(pair.network.clock.getDelayedCalls())
+    pair.network.pass_time(600)
+    assert pair.network.carried == before
+    assert wakes <= 2, "the idle time-out of each end"
+
+
+def test_a_mistake_in_what_events_mean_ends_the_connection_and_is_logged(
+    pair: Pair, logged_failures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(event: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(pair.server_connection, "quic_event", broken)
+    over = pair.client.notify_close()
+    pair.client.request("GET", "/").addErrback(lambda _: None)
+    with pytest.raises(ConnectionClosed) as caught:
+        pair.network.run(over)
+    assert (caught.value.code, caught.value.reason) == (0x102, "internal error")
+    assert all("a mistake of ours" in logged for logged in logged_failures)
+    logged_failures.clear()
+
+
+def test_the_end_is_told_once_and_leaves_no_timer(pair: Pair) -> None:
+    told: list[Any] = []
+    for _ in range(2):
+        pair.client.notify_close().addBoth(told.append)
+    ping = pair.client.ping()
+    pair.client.close(9, "x" * 5000)
+    pair.client.close(10, "again")
+    assert len(told) == 2
+    assert all(each.value.code == 9 for each in told)
+    with pytest.raises(ConnectionClosed):
+        pair.network.run(ping)
+    pair.network.pass_time(60)
+    assert pair.network.clock.getDelayedCalls() == []
+    assert told[0].value.reason == "x" * 200, "one line"
+
+
+def test_an_abandoned_connection_says_nothing_and_is_forgotten(pair: Pair) -> None:
+    pair.network.pass_time(1)
+    before = pair.network.carried
+    over = pair.server_connection.notify_close()
+    pair.server_connection.driver.abandon()
+    assert over.called
+    assert pair.network.carried == before
+    assert pair.server._drivers == {}
+
+
+def test_a_cancelled_ping_does_not_fire(pair: Pair) -> None:
+    failed: list[Any] = []
+    ping = pair.client.ping()
+    ping.addErrback(failed.append)
+    ping.cancel()
+    pair.network.pass_time(1)
+    assert len(failed) == 1
+    assert pair.client.driver._pings == {}
+
+
+def test_a_close_is_repeated_ever_more_rarely(pair: Pair) -> None:
+    """To a peer that does not hear it: at its 1st, 2nd, 4th, 8th datagram."""
+    said: list[int] = []
+    pair.server_connection.close(3, "bye")
+    driver = pair.server_connection.driver
+    before = pair.network.carried
+    for number in range(1, 17):
+        driver.datagram_received(b"\x40" + bytes(40), ("198.51.100.1", 40001))
+        if pair.network.carried > before:
+            said.append(number)
+            before = pair.network.carried
+    assert said == [1, 2, 4, 8, 16]
