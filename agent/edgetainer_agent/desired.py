@@ -11,14 +11,19 @@ import json
 import random as random_module
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.deploy.store import Target
+from edgetainer_agent.durable import write_atomically
 from edgetainer_agent.loop import Loop
+
+log = Logger()
 
 CONFIG_PATH = "/api/agent/config"
 SOFTWARE_PATH = "/api/agent/software"
@@ -26,6 +31,8 @@ SOFTWARE_PATH = "/api/agent/software"
 RETRY_S = 30.0
 #: Doors of one device.
 MAX_DOORS = 1_000
+#: Seconds between heartbeats, whatever the server says.
+MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 1.0, 86_400.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Configuration:
                 raise ValueError(f"more than {MAX_DOORS} doors")
             parsed = cls(
                 revision=_integer(document["revision"]),
-                heartbeat_s=min(86_400.0, max(1.0, float(document["heartbeat_s"]))),
+                heartbeat_s=heartbeat_interval(document["heartbeat_s"]),
                 doors=frozenset((_text(door["service"]), _integer(door["port"])) for door in doors),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -53,6 +60,46 @@ class Configuration:
                 "protocol_violation", f"the configuration cannot be used: {error!r}"
             ) from error
         return parsed
+
+    def document(self) -> dict[str, Any]:
+        """The inverse of `parse`."""
+        return {
+            "revision": self.revision,
+            "heartbeat_s": self.heartbeat_s,
+            "doors": [{"service": service, "port": port} for service, port in sorted(self.doors)],
+        }
+
+
+class ConfigurationFile:
+    """The newest configuration on disk, for the time from a start to the first pull.
+
+    Without it the doors of a device that was just started would be shut, also
+    while its server can keep a session but not answer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saved: Configuration | None = None
+
+    def load(self) -> Configuration | None:
+        """What was saved; None if there is nothing that can be used."""
+        try:
+            self._saved = Configuration.parse(json.loads(self._path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EdgetainerError) as error:
+            log.warn("The saved configuration waits for the server's: {why}", why=error)
+        return self._saved
+
+    def save(self, configuration: Configuration) -> None:
+        """Keep it. Without room it is still in force, so that is only logged."""
+        if configuration == self._saved:
+            return
+        try:
+            write_atomically(self._path, json.dumps(configuration.document()).encode())
+            self._saved = configuration
+        except OSError as error:
+            log.warn("The configuration cannot be saved: {why}", why=error)
 
 
 class Puller:
@@ -116,6 +163,19 @@ class Puller:
             self._tags.pop(path, None)
         else:
             self._tags[path] = new_tag
+
+
+def heartbeat_interval(value: Any) -> float:
+    """The server's word for the seconds between heartbeats, kept within reason.
+
+    :raises TypeError: it is not a number. :raises ValueError: it is none in use.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    if value != value:
+        raise ValueError("not a number")
+    # Bounded before it is made a float, which has no room for every integer.
+    return float(min(MAX_HEARTBEAT_S, max(MIN_HEARTBEAT_S, value)))
 
 
 def _integer(value: Any) -> int:

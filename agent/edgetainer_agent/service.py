@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
@@ -21,7 +22,7 @@ from edgetainer_agent.config import Settings
 from edgetainer_agent.deploy.compose import Compose
 from edgetainer_agent.deploy.runner import Runner
 from edgetainer_agent.deploy.store import DeployStore, Target
-from edgetainer_agent.desired import Configuration, Puller
+from edgetainer_agent.desired import Configuration, ConfigurationFile, Puller, heartbeat_interval
 from edgetainer_agent.docker import Docker, project_prefix
 from edgetainer_agent.doors import AgentDoors
 from edgetainer_agent.enrol import Enrolment, forget_token, https_client
@@ -34,6 +35,8 @@ log = Logger()
 
 #: Seconds between heartbeats if neither settings nor server say.
 HEARTBEAT_S = 60.0
+#: In the state folder: which doors the server opened last, and how often to beat.
+CONFIGURATION_FILE = "configuration.json"
 
 
 class AgentService(Service):
@@ -137,6 +140,7 @@ class Device:
         self._reactor = reactor
         self._settings = settings
         self._configured_s: float | None = None
+        self._configuration_file = ConfigurationFile(settings.state_dir / CONFIGURATION_FILE)
         self.docker = Docker(
             reactor=reactor,
             socket=settings.docker_socket,
@@ -204,6 +208,9 @@ class Device:
 
     def start(self) -> None:
         """Run the last target at once, connected or not, and dial."""
+        last = self._configuration_file.load()
+        if last is not None:
+            self._apply(last)
         self.docker.start()
         self.runner.start()
         self.dialer.start()
@@ -228,7 +235,8 @@ class Device:
         }
 
     def _connected(self, hello: dict[str, Any]) -> None:
-        self._configured_s = _seconds(hello.get("heartbeat_s")) or self._configured_s
+        with contextlib.suppress(TypeError, ValueError):
+            self._configured_s = heartbeat_interval(hello.get("heartbeat_s"))
         self.puller.pull()
         self.heartbeat.start(self._interval())
         self.reporter.connected(self.runner.reports)
@@ -252,10 +260,14 @@ class Device:
             self.puller.pull()
 
     def _configured(self, configuration: Configuration) -> None:
-        self.doors.expose(configuration.doors)
-        self._configured_s = configuration.heartbeat_s
+        self._apply(configuration)
+        self._configuration_file.save(configuration)
         if self.dialer.connected:
             self.heartbeat.start(self._interval())
+
+    def _apply(self, configuration: Configuration) -> None:
+        self.doors.expose(configuration.doors)
+        self._configured_s = configuration.heartbeat_s
 
     def _targeted(self, target: Target) -> None:
         self.runner.take(target)
@@ -288,9 +300,3 @@ class Device:
             # Not "there are none": the engine may be away for a moment.
             log.debug("No containers to report: {why}", why=error)
             return None
-
-
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 1:
-        return float(value)
-    return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,13 @@ from twisted.internet.task import Clock
 
 from edgetainer.errors import EdgetainerError
 from edgetainer_agent.deploy.store import Target
-from edgetainer_agent.desired import CONFIG_PATH, SOFTWARE_PATH, Configuration, Puller
+from edgetainer_agent.desired import (
+    CONFIG_PATH,
+    SOFTWARE_PATH,
+    Configuration,
+    ConfigurationFile,
+    Puller,
+)
 from tests.agent.answers import Answers
 
 CONFIG = {"revision": 3, "heartbeat_s": 20, "doors": [{"service": "web", "port": 8080}]}
@@ -86,6 +93,9 @@ def test_stops_with_the_connection() -> None:
         {},
         {**CONFIG, "revision": "3"},
         {**CONFIG, "heartbeat_s": "x"},
+        {**CONFIG, "heartbeat_s": "20"},
+        {**CONFIG, "heartbeat_s": True},
+        {**CONFIG, "heartbeat_s": float("nan")},
         {**CONFIG, "doors": None},
         {**CONFIG, "doors": [{"service": 1, "port": 1}]},
         {**CONFIG, "doors": [{"service": "web", "port": True}]},
@@ -96,3 +106,34 @@ def test_a_wrong_configuration_is_refused(document: Any) -> None:
     with pytest.raises(EdgetainerError) as caught:
         Configuration.parse(document)
     assert caught.value.code == "protocol_violation"
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(0, 1), (-5, 1), (20, 20), (float("inf"), 86_400), (10**400, 86_400)]
+)
+def test_the_interval_of_heartbeats_is_kept_within_reason(said: Any, taken: float) -> None:
+    assert Configuration.parse({**CONFIG, "heartbeat_s": said}).heartbeat_s == taken
+
+
+def test_the_last_configuration_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "configuration.json"
+    assert ConfigurationFile(path).load() is None
+    configuration = Configuration.parse(CONFIG)
+    ConfigurationFile(path).save(configuration)
+    kept = ConfigurationFile(path)
+    assert kept.load() == configuration
+    assert path.stat().st_mode & 0o077 == 0
+    # The same again costs no writing.
+    before = path.stat().st_ino
+    kept.save(configuration)
+    assert path.stat().st_ino == before
+    path.write_bytes(b"{}")
+    assert ConfigurationFile(path).load() is None
+
+
+def test_a_full_disk_costs_only_the_copy(tmp_path: Path) -> None:
+    file = ConfigurationFile(tmp_path / "missing" / "configuration.json")
+    file.save(Configuration.parse(CONFIG))
+    (tmp_path / "missing").mkdir()
+    file.save(Configuration.parse(CONFIG))
+    assert file.load() is not None

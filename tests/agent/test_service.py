@@ -181,6 +181,28 @@ async def test_refusals_reach_the_server_by_name(agent: Agent, server: DeviceSer
 
 
 @pytest_twisted.ensureDeferred
+async def test_doors_are_open_from_the_start_also_before_the_first_pull(
+    agent: Agent, server: DeviceServer
+) -> None:
+    server.want(1, doors=[("web", 8080)])
+    await agent.online()
+    await until(lambda: server.asked.count("software") == 1)
+    await agent.stop()
+    await until(lambda: not server.online)
+    server.answers["config"] = {"nothing": "of use"}
+    asked = server.asked.count("config")
+    await agent.online()
+    await until(lambda: server.asked.count("config") > asked)
+    with pytest.raises(EdgetainerError) as caught:
+        await server.open(TcpTarget("web", 8080), Lines())
+    # The door is open; only nobody is behind it.
+    assert caught.value.code == "container_not_found"
+    with pytest.raises(EdgetainerError) as caught:
+        await server.open(TcpTarget("web", 8081), Lines())
+    assert caught.value.code == "service_not_exposed"
+
+
+@pytest_twisted.ensureDeferred
 async def test_deploys_at_a_ring_and_opens_the_page(
     agent_with_docker: Agent, server: DeviceServer, busybox_image: str
 ) -> None:
