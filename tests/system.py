@@ -27,7 +27,7 @@ from edgetainer.cli import demo_image, demo_stack
 from edgetainer.cli.client import Client
 from edgetainer_agent.docker import project_prefix
 from tests import databases
-from tests.docker import remove_projects
+from tests.docker import remove_image, remove_projects
 from tests.ports import free_ports, until
 
 ROOT = Path(__file__).parent.parent
@@ -224,7 +224,7 @@ def image_of(program: Path) -> Iterator[str]:
             file_system, repository=repository, tag="1", changes=demo_image.configuration()
         )
         yield f"{repository}:1"
-        engine.remove_image(f"{repository}:1", force=True)
+        remove_image(engine, f"{repository}:1")
 
 
 def alive(pid: int) -> bool:
