@@ -7,6 +7,7 @@ and the console each refuse a Host that is not the name of the handshake.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -183,7 +184,12 @@ class _Chooser(Protocol):
 
 
 def _ip(address: IAddress) -> str:
-    """The peer's IP address, or its kind where it has none (a UNIX socket, a test)."""
+    """The peer's IP address, or its kind where it has none (a UNIX socket, a test).
+
+    A port that listens on IPv6 sees IPv4 as ``::ffff:192.0.2.1``, and link-local
+    addresses with an interface; containers are told neither.
+    """
     if isinstance(address, IPv4Address | IPv6Address):
-        return str(address.host)
+        host = ipaddress.ip_address(address.host.partition("%")[0])
+        return str(getattr(host, "ipv4_mapped", None) or host)
     return type(address).__name__

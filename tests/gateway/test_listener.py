@@ -11,6 +11,7 @@ import pytest_twisted
 from autobahn.twisted.websocket import WebSocketClientFactory
 from OpenSSL import SSL
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
@@ -27,7 +28,7 @@ from edgetainer.gateway.certificates import ServerCertificate
 from edgetainer.gateway.exchange import Exchange
 from edgetainer.gateway.http1 import Http1Protocol
 from edgetainer.gateway.limits import Limits
-from edgetainer.gateway.listener import HttpsFactory
+from edgetainer.gateway.listener import HttpsFactory, _ip
 from edgetainer.gateway.pages import Reply
 from edgetainer.hub.protocol import HubResource, LiveSocket
 from edgetainer.services.hub import HubTickets
@@ -351,3 +352,17 @@ async def test_an_answer_through_tls_is_bounded_by_its_reader() -> None:
         turn: Deferred[None] = Deferred()
         reactor.callLater(0, turn.callback, None)
         await turn
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (IPv4Address("TCP", "192.0.2.7", 1), "192.0.2.7"),
+        (IPv6Address("TCP", "2001:db8::7", 1), "2001:db8::7"),
+        (IPv6Address("TCP", "::ffff:192.0.2.7", 1), "192.0.2.7"),
+        (IPv6Address("TCP", "fe80::7%eth0", 1), "fe80::7"),
+        (UNIXAddress(b"/run/x"), "UNIXAddress"),
+    ],
+)
+def test_a_visitor_is_told_by_its_plain_address(address: Any, told: str) -> None:
+    assert _ip(address) == told
