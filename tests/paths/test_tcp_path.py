@@ -5,7 +5,6 @@ visitor ⇄ splice ⇄ endpoint ⇄ channel ⇄ QUIC over UDP ⇄ channel ⇄ sp
 
 from __future__ import annotations
 
-import hashlib
 import random
 from typing import Any
 
@@ -14,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -24,10 +23,11 @@ from edgetainer.tunnel.dialer import Dialer
 from edgetainer.tunnel.listener import TunnelListener
 from edgetainer.tunnel.messages import Target, TcpTarget
 from edgetainer.tunnel.splice import splice
+from tests.tunnel.sender import Sender
 from tests.world import World
 
-SIZE = 1024 * 1024
 BLOCK = bytes(range(256)) * 64
+BLOCKS = 1024 * 1024 // len(BLOCK)
 
 
 @implementer(IHalfCloseableProtocol)
@@ -47,44 +47,6 @@ class Mirror(Protocol):
 
     def writeConnectionLost(self) -> None:
         pass
-
-
-@implementer(IHalfCloseableProtocol)
-class Visitor(Protocol):
-    """Sends SIZE bytes and ends; collects what comes back until its end."""
-
-    def __init__(self) -> None:
-        self.left = SIZE // len(BLOCK)
-        self.digest = hashlib.sha256()
-        self.count = 0
-        self.done: Deferred[None] = Deferred()
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, False)
-
-    def resumeProducing(self) -> None:
-        if self.left:
-            self.left -= 1
-            self.transport.write(BLOCK)
-        else:
-            self.transport.unregisterProducer()
-            self.transport.loseWriteConnection()
-
-    def stopProducing(self) -> None:
-        self.left = 0
-
-    def dataReceived(self, data: bytes) -> None:
-        self.digest.update(data)
-        self.count += len(data)
-
-    def readConnectionLost(self) -> None:
-        self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        pass
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.done.callback(None)
 
 
 def listen(factory: Factory) -> Deferred[Any]:
@@ -160,18 +122,17 @@ async def test_every_byte_there_and_back_and_a_port_that_is_shut() -> None:
 
     inside = container.getHost().port
     outside = await listen(gate(inside))
-    visitors = [Visitor(), Visitor()]
+    visitors = [Sender(BLOCK, BLOCKS), Sender(BLOCK, BLOCKS)]
     for visitor in visitors:
         await dial(outside.getHost().port, visitor)
     for visitor in visitors:
-        await visitor.done
-        assert visitor.count == SIZE
-        expected = hashlib.sha256(BLOCK * (SIZE // len(BLOCK)))
-        assert visitor.digest.digest() == expected.digest()
+        answer = await visitor.done
+        assert len(answer) == len(BLOCK) * BLOCKS
+        assert answer == BLOCK * BLOCKS
 
     await container.stopListening()
     shut = await listen(gate(inside))
-    visitor = Visitor()
+    visitor = Sender(BLOCK, BLOCKS)
     await dial(shut.getHost().port, visitor)
     await visitor.done
     assert refusals == ["port_closed"]

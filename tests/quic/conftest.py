@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +23,17 @@ def logged_failures() -> Iterator[list[str]]:
     yield seen
     globalLogPublisher.removeObserver(observe)
     assert not seen, "\n".join(seen)
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What an operator reads at the usual level."""
+    lines: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event["log_level"] >= LogLevel.info and event["log_namespace"].startswith("edgetainer"):
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from edgetainer.quic.errors import ConnectionClosed
 from edgetainer.quic.settings import ClientTls
 from tests.network import SERVER_NAME, Network
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    """What an operator reads at the usual level."""
-    lines: list[str] = []
-
-    def observe(event: dict[str, Any]) -> None:
-        if event["log_level"] >= LogLevel.info and event["log_namespace"].startswith("edgetainer"):
-            lines.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    yield lines
-    globalLogPublisher.removeObserver(observe)
 
 
 def refused(network: Network, tls: ClientTls) -> ConnectionClosed:

@@ -9,12 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgetainer.tunnel.splice import Half, splice
+
+from .sender import Sender
 
 DONE = Failure(ConnectionDone())
 RESET = Failure(ConnectionLost())
@@ -141,42 +143,6 @@ BLOCK = bytes(range(256)) * 256
 
 
 @implementer(IHalfCloseableProtocol)
-class Sender(Protocol):
-    """Writes SIZE bytes as fast as it is let, ends writing, and awaits an answer."""
-
-    def __init__(self) -> None:
-        self.left = SIZE // len(BLOCK)
-        self.answer = b""
-        self.done: Deferred[bytes] = Deferred()
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, False)
-
-    def resumeProducing(self) -> None:
-        if self.left:
-            self.left -= 1
-            self.transport.write(BLOCK)
-        else:
-            self.transport.unregisterProducer()
-            self.transport.loseWriteConnection()
-
-    def stopProducing(self) -> None:
-        self.left = 0
-
-    def dataReceived(self, data: bytes) -> None:
-        self.answer += data
-
-    def readConnectionLost(self) -> None:
-        self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        pass
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.done.callback(self.answer)
-
-
-@implementer(IHalfCloseableProtocol)
 class SlowReader(Protocol):
     """Reads nothing for a while, then all; answers with the digest after the end."""
 
@@ -214,7 +180,7 @@ async def test_real_sockets_a_slow_reader_and_half_closes() -> None:
 
     reading = await listen(Factory.forProtocol(SlowReader))
     middle = await listen(Middle())
-    sender = Sender()
+    sender = Sender(BLOCK, SIZE // len(BLOCK))
     await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", middle.getHost().port), sender)
     answer = await sender.done
     await middle.stopListening()
