@@ -126,7 +126,9 @@ class HostTerminal(ProcessProtocol):
             group = struct.unpack(
                 "i", fcntl.ioctl(self._process.fileno(), termios.TIOCGPGRP, b"\0\0\0\0")
             )[0]
-            os.killpg(group, number)
+            # 0: the terminal has no foreground any more. To `killpg` it is our own.
+            if group > 0:
+                os.killpg(group, number)
 
     def hang_up(self) -> None:
         """Close the terminal, as pulling a modem's cable did."""

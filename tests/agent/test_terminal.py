@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pwd
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from edgetainer.errors import EdgetainerError
@@ -169,6 +171,29 @@ async def test_a_program_that_does_not_read_pauses_the_channel() -> None:
         channel.send(FrameType.DATA, b"x" * 8_192)
     assert channel.input_paused
     channel.drop()
+
+
+def wait_until_over(pid: int) -> None:
+    """Without reaping it, and without a turn of the reactor, which would."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_signal_after_the_end_hits_nobody_else(monkeypatch: Any) -> None:
+    target = TerminalTarget(container=None, columns=80, rows=24, command=("/bin/true",))
+    terminal = HostTerminal(reactor=reactor, target=target)
+    # It is over, and we have not noticed: output is read only once it starts.
+    wait_until_over(terminal.pid)
+    hit: list[int] = []
+    previous = signal.signal(signal.SIGUSR1, lambda number, _: hit.append(number))
+    try:
+        for name in ("USR1", "SIGUSR1"):
+            terminal.send_signal(name)
+        await deferLater(reactor, 0.05)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert hit == []
+    terminal.hang_up()
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
