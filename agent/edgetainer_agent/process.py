@@ -166,8 +166,11 @@ class GroupProcess:
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
-            # Someone else reaped it; its status is lost, its end is not.
-            pid, status = self.pid, 0
+            # Someone else reaped it: its status is lost, and is not "all went well".
+            unregisterReapProcessHandler(self.pid, self)
+            self.running = False
+            self._listener.process_exited(None, None)
+            return
         if pid:
             unregisterReapProcessHandler(self.pid, self)
             self.processEnded(status)

@@ -87,6 +87,21 @@ async def test_signals_reach_the_whole_group() -> None:
     process.signal_group(signal.SIGKILL)
 
 
+def take_status(pid: int) -> None:
+    """Before the reactor has its next turn."""
+    os.waitpid(pid, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_status_that_someone_else_took_is_no_success() -> None:
+    process, listener = run("true")
+    take_status(process.pid)
+    await until(lambda: len(listener.ended) == 2)
+    process.reapProcess()
+    assert listener.exit == (None, None)
+    assert not process.running
+
+
 def test_signals_are_named_both_ways() -> None:
     assert signal_name(signal.SIGINT) == "INT"
     assert signal_number("INT") == signal.SIGINT
