@@ -9,6 +9,7 @@ it the agent is enrolled whole.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -104,7 +105,7 @@ class IdentityStore:
         """
         try:
             make_private_folder(self._folder)
-            lock = os.open(self._folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = self._open_lock()
         except OSError as error:
             raise _folder_invalid(f"{self._folder} cannot be used: {error.strerror}") from error
         try:
@@ -114,6 +115,17 @@ class IdentityStore:
             raise _folder_invalid(f"another agent is running on {self._folder}") from None
         self._lock = lock
         sweep_temporaries(self._folder)
+
+    def _open_lock(self) -> int:
+        path = self._folder / LOCK_FILE
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            # A worn SD card becomes read-only, and then the device has to be
+            # reachable more than ever. A lock needs no writing.
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Let another process have the folder."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -66,6 +67,30 @@ def test_a_second_agent_is_refused(tmp_path: Path) -> None:
     first.close()
     second.open()
     second.close()
+
+
+def test_a_disk_that_became_read_only_keeps_no_device_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = IdentityStore(tmp_path)
+    store.open()
+    identity = enrolled(store)
+    store.save(identity)
+    store.close()
+    before, really_open = os.listdir(tmp_path), os.open
+
+    def read_only(path: Path, flags: int, *mode: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return really_open(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    store.open()
+    assert store.load() == identity
+    with pytest.raises(EdgetainerError, match="another agent"):
+        IdentityStore(tmp_path).open()
+    store.close()
+    assert os.listdir(tmp_path) == before
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
