@@ -154,7 +154,7 @@ def _number(minimum: float, maximum: float, kind: type = float) -> _Parser:
             if isinstance(value, bool):
                 raise ValueError
             number: float = kind(value)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise _invalid(name, f"it must be a number, not {value!r}") from None
         if not minimum <= number <= maximum:
             raise _invalid(name, f"it must be between {minimum:g} and {maximum:g}")

@@ -166,7 +166,10 @@ class Enrolment:
     async def _ask(self, request: dict[str, Any]) -> Any:
         try:
             code, body = await self._wait(
-                self._http.post(self._server_url + REGISTER_PATH, json=request)
+                # No other address than the one in the settings gets the token.
+                self._http.post(
+                    self._server_url + REGISTER_PATH, json=request, allow_redirects=False
+                )
                 .addCallback(_whole)
                 .addTimeout(ATTEMPT_TIMEOUT_S, self._clock)
             )

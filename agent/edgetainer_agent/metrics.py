@@ -37,7 +37,8 @@ def metrics() -> dict[str, Any]:
         "memory_total": memory.total,
         "disk_used": disk.used,
         "disk_total": disk.total,
-        "uptime_s": max(0, int(time.time() - psutil.boot_time())),
+        # Not the time of day less that of the start: clocks are set meanwhile.
+        "uptime_s": int(time.clock_gettime(time.CLOCK_BOOTTIME)),
         "load1": round(os.getloadavg()[0], 2),
     }
 

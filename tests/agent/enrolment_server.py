@@ -21,6 +21,7 @@ class EnrolmentServer:
 
     :ivar refuse: the error to answer with instead, or None.
     :ivar failures: answers still to be given with status 503.
+    :ivar redirects: answers still to be given that lead to another page.
     :ivar silent: answers still to be withheld.
     """
 
@@ -28,6 +29,7 @@ class EnrolmentServer:
         self.authority = Authority()
         self.refuse: EdgetainerError | None = None
         self.failures = 0
+        self.redirects = 0
         self.silent = 0
         self.requests: list[dict[str, Any]] = []
         self._port: Any = None
@@ -79,6 +81,10 @@ class _Register(Resource):
         if self._server.silent:
             self._server.silent -= 1
             return NOT_DONE_YET
+        if self._server.redirects:
+            self._server.redirects -= 1
+            request.redirect(f"{self._server.url}/elsewhere".encode())
+            return b""
         status, document = self._server.register(json.load(request.content))
         request.setResponseCode(status)
         request.setHeader(b"content-type", b"application/json")

@@ -80,6 +80,13 @@ def test_unreadable_files_are_refused(tmp_path: Path, content: bytes) -> None:
     assert caught.value.field == "config"
 
 
+def test_a_number_without_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"{json.dumps(WHOLE)[:-1]}, compose_wait_s: .inf}}")
+    with pytest.raises(EdgetainerError, match="compose_wait_s: it must be a number"):
+        load(file, {})
+
+
 def test_unknown_variables_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgetainerError, match="EDGETAINER_AGENT_COLOUR"):
         load(None, {"EDGETAINER_AGENT_COLOUR": "red"})

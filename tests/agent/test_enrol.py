@@ -214,3 +214,11 @@ async def test_killed_at_any_step_it_is_never_half_enrolled(
         assert step["key_kept"], step
         assert step["leftovers"] == [], step
     assert {step["after_kill"] for step in killed} == {"not enrolled", "enrolled"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_page_in_between_is_not_followed(device: Device, server: EnrolmentServer) -> None:
+    # As of a hotel's network, or of a console that is still being set up.
+    server.redirects = 2
+    assert (await device.enrolment().run()).device_id == "device-1"
+    assert len(device.ceilings) == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ def test_figures_are_of_this_machine() -> None:
     assert 0 < figures["disk_used"] < figures["disk_total"]
     assert figures["uptime_s"] >= 0
     assert json.loads(json.dumps(figures)) == figures
+
+
+def test_uptime_does_not_follow_the_wall_clock(monkeypatch: Any) -> None:
+    before = metrics.metrics()["uptime_s"]
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert before <= metrics.metrics()["uptime_s"] < before + 60
 
 
 def test_facts_are_of_this_machine() -> None:
