@@ -1,3 +1,13 @@
+import type { Container } from "../../api/types";
+
+/** What the device takes for this container's service: with its stack where two are called so. */
+export function containerName(item: Container, all: Container[]): string {
+  const { service, stack } = item;
+  if (service === null) return item.name;
+  const twins = all.some((other) => other.service === service && other.stack !== stack);
+  return twins && stack !== null ? `${stack}/${service}` : service;
+}
+
 /** The address that a service of a device gets: one label, `service--device`, below the zone. */
 export function serviceAddress(deviceUrl: string | null, service: string): string | null {
   if (deviceUrl === null || service === "") return null;

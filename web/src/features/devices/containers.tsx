@@ -11,6 +11,7 @@ import { shortImage } from "../../ui/format";
 import { Empty, Failed } from "../../ui/problems";
 import { Status } from "../../ui/status";
 import { usePermissions } from "../auth/session";
+import { containerName } from "./address";
 import classes from "./containers.module.css";
 import { ExposeDialog, type ExposeTarget } from "./expose";
 import listClasses from "./list.module.css";
@@ -72,6 +73,7 @@ export function Containers() {
               item={item}
               device={device}
               services={services.data?.items ?? []}
+              reached={containerName(item, items)}
               onExpose={setTarget}
             />
           ))}
@@ -97,9 +99,11 @@ function Row(props: {
   item: Container;
   device: Device;
   services: ExposedService[];
+  /** What the device takes for this container's service. */
+  reached: string;
   onExpose: (target: ExposeTarget) => void;
 }) {
-  const { item, device, services, onExpose } = props;
+  const { item, device, services, reached, onExpose } = props;
   const can = usePermissions();
   const name = item.service ?? item.name;
   const offline = device.status === "offline" || device.status === "pending";
@@ -127,7 +131,7 @@ function Row(props: {
           const service = services.find(
             (each) =>
               each.internal_port === port &&
-              (each.container_name === item.service || each.container_name === item.name),
+              [reached, `${item.stack}/${item.service}`, item.name].includes(each.container_name),
           );
           if (service?.enabled && service.url) {
             return (
@@ -152,7 +156,7 @@ function Row(props: {
               size="compact-sm"
               variant="default"
               leftSection={<IconWorldPlus size={14} aria-hidden />}
-              onClick={() => onExpose({ container: item.service ?? item.name, port })}
+              onClick={() => onExpose({ container: reached, port })}
               aria-label={`Expose ${port} of ${name}`}
             >
               Expose {port}

@@ -20,7 +20,7 @@ import { keys } from "../../api/queries";
 import type { Container, Device, ExposedService, NewExposedService } from "../../api/types";
 import { tell } from "../../ui/notify";
 import { usePermissions } from "../auth/session";
-import { serviceAddress, serviceName } from "./address";
+import { containerName, serviceAddress, serviceName } from "./address";
 
 export interface ExposeTarget {
   container: string;
@@ -56,7 +56,7 @@ function Form(props: {
   const { device, target } = props;
   const can = usePermissions();
   const queries = useQueryClient();
-  const names = [...new Set(props.containers.map((item) => item.service ?? item.name))];
+  const names = [...new Set(props.containers.map((item) => containerName(item, props.containers)))];
   const [container, setContainer] = useState(target.container || (names[0] ?? ""));
   const [port, setPort] = useState<number | string>(target.port ?? "");
   const [name, setName] = useState(
@@ -115,7 +115,7 @@ function Form(props: {
           ) : (
             <TextInput
               label="Container"
-              description="A service of the compose file"
+              description="A service of the compose file, or stack/service"
               value={container}
               onChange={(event) => setContainer(event.currentTarget.value)}
               error={(checked && containerFault) || wrong("container_name")}

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Device, DeviceStatus } from "../../api/types";
-import { serviceAddress, serviceName } from "./address";
+import type { Container, Device, DeviceStatus } from "../../api/types";
+import { containerName, serviceAddress, serviceName } from "./address";
 import { agentCommands } from "./commands";
 import { byAttention, countByStatus, matches } from "./filter";
 import { hardware } from "./overview";
@@ -74,4 +74,14 @@ it("shows what is plain of the hardware", () => {
     ["Memory", "8 GiB"],
     ["Model", "Pi"],
   ]);
+});
+
+it("names the stack where two stacks call a service the same", () => {
+  const web = { name: "et-1-shop-web-1", stack: "shop", service: "web" } as Container;
+  const second = { ...web, name: "et-1-shop-web-2" };
+  const other = { ...web, name: "et-1-blog-web-1", stack: "blog" };
+  const alone = { ...web, name: "alone", stack: null, service: null };
+  expect(containerName(web, [web, second, alone])).toBe("web");
+  expect(containerName(web, [web, other])).toBe("shop/web");
+  expect(containerName(alone, [web, alone])).toBe("alone");
 });
