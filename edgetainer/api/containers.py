@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgetainer.api.paging import whole
 from edgetainer.api.route import Call, Routes
 from edgetainer.services.containers import Containers
 
@@ -14,9 +15,4 @@ def add_routes(routes: Routes, *, containers: Containers) -> None:
     @routes.get("/api/devices/<uuid:device_id>/containers", "devices.read")
     async def list_containers(call: Call, device_id: str) -> dict[str, Any]:
         found = await containers.of_device(call.user, device_id)
-        return {
-            "items": found.items,
-            "next": None,
-            "total": len(found.items),
-            "reported_at": found.reported_at,
-        }
+        return {**whole(found.items), "reported_at": found.reported_at}

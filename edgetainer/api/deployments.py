@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgetainer.api.paging import whole
 from edgetainer.api.route import Call, Routes
 from edgetainer.services.deployments import Deployments
 from edgetainer.services.standing import device_document, document
@@ -23,5 +24,4 @@ def add_routes(routes: Routes, *, deployments: Deployments) -> None:
     @routes.get("/api/devices/<uuid:device_id>/deployments", "deployments.read")
     async def list_device_deployments(call: Call, device_id: str) -> dict[str, Any]:
         found = await deployments.of_device(call.user, device_id)
-        items = [device_document(seen) for seen in found]
-        return {"items": items, "next": None, "total": len(items)}
+        return whole([device_document(seen) for seen in found])

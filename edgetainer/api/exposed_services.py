@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from edgetainer.api.paging import whole
 from edgetainer.api.route import Call, Routes
 from edgetainer.api.schemas import UNSET, Schema, UnsetType, given
 from edgetainer.services.exposures import Exposed, Exposures
@@ -50,8 +51,7 @@ def add_routes(routes: Routes, *, exposures: Exposures) -> None:
 
     @routes.get(_ALL, "exposures.read")
     async def list_exposures(call: Call, device_id: str) -> dict[str, Any]:
-        items = [shown(found) for found in await exposures.of_device(call.user, device_id)]
-        return {"items": items, "next": None, "total": len(items)}
+        return whole([shown(found) for found in await exposures.of_device(call.user, device_id)])
 
     @routes.post(_ALL, "exposures.write", body=NewExposure, status=201)
     async def create_exposure(call: Call, device_id: str) -> dict[str, Any]:

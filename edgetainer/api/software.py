@@ -66,11 +66,13 @@ def add_routes(routes: Routes, *, catalogue: Catalogue, deployments: Deployments
     async def delete_software(call: Call, software_id: str) -> None:
         await catalogue.delete(call.user, software_id)
 
-    @routes.get("/api/software/<uuid:software_id>/versions", "software.read")
+    @routes.get("/api/software/<uuid:software_id>/versions", "software.read", query=Page)
     async def list_versions(call: Call, software_id: str) -> dict[str, Any]:
-        found = await catalogue.versions(call.user, software_id)
-        items = [_version(version) for version in found]
-        return {"items": items, "next": None, "total": len(items)}
+        page: Page = call.query
+        found, total = await catalogue.versions(
+            call.user, software_id, limit=page.limit, offset=page.cursor
+        )
+        return listed([_version(version) for version in found], total, page)
 
     @routes.get("/api/software/<uuid:software_id>/versions/<string:version>", "software.read")
     async def get_version(call: Call, software_id: str, version: str) -> dict[str, Any]:
@@ -92,11 +94,13 @@ def add_routes(routes: Routes, *, catalogue: Catalogue, deployments: Deployments
         )
         return Reply(document(deployment))
 
-    @routes.get("/api/software/<uuid:software_id>/deployments", "deployments.read")
+    @routes.get("/api/software/<uuid:software_id>/deployments", "deployments.read", query=Page)
     async def list_deployments(call: Call, software_id: str) -> dict[str, Any]:
-        found = await deployments.of_software(call.user, software_id)
-        items = [document(deployment) for deployment in found]
-        return {"items": items, "next": None, "total": len(items)}
+        page: Page = call.query
+        found, total = await deployments.of_software(
+            call.user, software_id, limit=page.limit, offset=page.cursor
+        )
+        return listed([document(deployment) for deployment in found], total, page)
 
 
 def shown(software: Software) -> dict[str, Any]:

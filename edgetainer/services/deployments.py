@@ -181,17 +181,19 @@ class Deployments:
             raise _no_deployment(id)
         return found
 
-    async def of_software(self, principal: Principal, software_id: str) -> list[Deployment]:
-        """Where a software is wanted.
+    async def of_software(
+        self, principal: Principal, software_id: str, *, limit: int, offset: int
+    ) -> tuple[list[Deployment], int]:
+        """Some of where a software is wanted, the newest first, and on how many targets.
 
         :raises EdgetainerError: `not_found`.
         """
         demand(principal, "deployments.read")
 
-        def read(connection: Connection) -> list[Deployment]:
+        def read(connection: Connection) -> tuple[list[Deployment], int]:
             if software.get(connection, software_id) is None:
                 raise unknown(software_id)
-            return stored.of_software(connection, software_id)
+            return stored.of_software(connection, software_id, limit=limit, offset=offset)
 
         return await self._database.read(read)
 

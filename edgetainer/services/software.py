@@ -130,19 +130,28 @@ class Catalogue:
             raise unknown(id)
         return found
 
-    async def versions(self, principal: Principal, id: str) -> list[Version]:  # noqa: A002
-        """The releases of a software, the newest first.
+    async def versions(
+        self,
+        principal: Principal,
+        id: str,  # noqa: A002
+        *,
+        limit: int,
+        offset: int,
+    ) -> tuple[list[Version], int]:
+        """Some of a software's releases, the newest first, and how many there are.
 
         :raises EdgetainerError: `not_found`.
         """
         demand(principal, "software.read")
 
-        def read(connection: Connection) -> list[Release]:
+        def read(connection: Connection) -> tuple[list[Version], int]:
             if stored_software.get(connection, id) is None:
                 raise unknown(id)
-            return stored_releases.of(connection, id)
+            found, total = stored_releases.page(connection, id, limit=limit, offset=offset)
+            # Here, in the database's thread: hundreds of compose files take seconds to read.
+            return [_described(release) for release in found], total
 
-        return [_described(release) for release in await self._database.read(read)]
+        return await self._database.read(read)
 
     async def version(self, principal: Principal, id: str, version: str) -> Version:  # noqa: A002
         """One release of a software.

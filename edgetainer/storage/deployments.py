@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from edgetainer.domain.desired import Wanted
@@ -87,11 +87,15 @@ def get(connection: Connection, id: str, *, lock: bool = False) -> Deployment | 
     return Deployment(**row._mapping) if row else None
 
 
-def of_software(connection: Connection, software_id: str) -> list[Deployment]:
-    """Where a software is wanted, the newest first."""
-    query = _select().where(deployments.c.software_id == software_id)
-    rows = connection.execute(query.order_by(deployments.c.created_at.desc(), deployments.c.id))
-    return [Deployment(**row._mapping) for row in rows]
+def of_software(
+    connection: Connection, software_id: str, *, limit: int, offset: int
+) -> tuple[list[Deployment], int]:
+    """Some of where a software is wanted, the newest first, and on how many targets."""
+    its = deployments.c.software_id == software_id
+    query = _select().where(its).order_by(deployments.c.created_at.desc(), deployments.c.id)
+    rows = connection.execute(query.limit(limit).offset(offset))
+    total = connection.execute(select(func.count()).select_from(deployments).where(its))
+    return [Deployment(**row._mapping) for row in rows], total.scalar_one()
 
 
 def texts(connection: Connection, *, fleet_id: str | None, device_id: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from edgetainer.storage.tables import releases
 
@@ -41,11 +41,15 @@ def add(connection: Connection, release: Release) -> None:
     )
 
 
-def of(connection: Connection, software_id: str) -> list[Release]:
-    """All releases of a software, the newest first."""
-    query = _select().where(releases.c.software_id == software_id)
-    rows = connection.execute(query.order_by(releases.c.created_at.desc(), releases.c.id))
-    return [Release(**row._mapping) for row in rows]
+def page(
+    connection: Connection, software_id: str, *, limit: int, offset: int
+) -> tuple[list[Release], int]:
+    """Some of a software's releases, the newest first, and how many there are."""
+    mine = releases.c.software_id == software_id
+    query = _select().where(mine).order_by(releases.c.created_at.desc(), releases.c.id)
+    rows = connection.execute(query.limit(limit).offset(offset))
+    total = connection.execute(select(func.count()).select_from(releases).where(mine))
+    return [Release(**row._mapping) for row in rows], total.scalar_one()
 
 
 def get(connection: Connection, software_id: str, version: str) -> Release | None:

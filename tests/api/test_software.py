@@ -65,6 +65,8 @@ def test_versions_with_what_is_in_them(console):
             "ports": [{"container_port": 80, "protocol": "tcp"}],
         }
     ]
+    assert console.ask("GET", f"{path}?limit=1&cursor=1").body["items"] == [first]
+    assert console.ask("GET", f"{path}?limit=1").body["next"] == "1"
     one = console.ask("GET", f"{path}/2", who="viewer").body
     assert one == {**latest, "compose": PAGE_2}
 

@@ -32,7 +32,10 @@ def test_deploying_to_a_device_raises_its_revision_and_rings_it(world):
     assert statuses(world, other) == []
     assert [event.data["id"] for event in seen] == [made.id]
     assert now(world.deployments.get(world.viewer, made.id)) == made
-    assert now(world.deployments.of_software(world.viewer, page.id)) == [made]
+    assert now(world.deployments.of_software(world.viewer, page.id, limit=9, offset=0)) == (
+        [made],
+        1,
+    )
 
 
 def test_deploying_to_a_fleet_rings_every_device_of_it(world):
@@ -142,7 +145,7 @@ def test_a_target_takes_as_much_as_a_device_can_be_sent(world):
 def test_nothing_is_half_done_when_a_deployment_is_refused(world):
     page = world.upload()
     refusal(world.deployments.deploy(world.operator, page.id, device_id=str(uuid4())))
-    assert now(world.deployments.of_software(world.viewer, page.id)) == []
+    assert now(world.deployments.of_software(world.viewer, page.id, limit=9, offset=0)) == ([], 0)
 
 
 @pytest.mark.parametrize("action", ["deploy", "remove"])
@@ -160,7 +163,7 @@ def test_what_is_not_there_is_not_found(world):
     nobody = str(uuid4())
     for ask in (
         world.deployments.get(world.viewer, nobody),
-        world.deployments.of_software(world.viewer, nobody),
+        world.deployments.of_software(world.viewer, nobody, limit=9, offset=0),
         world.deployments.of_device(world.viewer, nobody),
     ):
         assert refusal(ask).code == "not_found"

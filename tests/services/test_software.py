@@ -15,7 +15,7 @@ def test_an_upload_makes_the_software_and_its_first_release(world):
     assert (made.current_version, made.versions) == ("1", ("1",))
     assert now(world.catalogue.get(world.viewer, made.id)) == made
     assert now(world.catalogue.page(world.viewer, limit=10, offset=0)) == ([made], 1)
-    (version,) = now(world.catalogue.versions(world.viewer, made.id))
+    ((version,), _total) = now(world.catalogue.versions(world.viewer, made.id, limit=9, offset=0))
     assert version.release.compose == PAGE
     assert version.release.notes == "the first"
     assert version.release.created_by == world.operator.user_id
@@ -66,7 +66,7 @@ def test_privileges_need_an_admin(world):
     error = refusal(world.catalogue.upload(world.operator, name="Root", text=ROOT))
     assert (error.code, error.field) == ("forbidden", "services.web.privileged")
     made = world.upload(ROOT, name="Root")
-    (version,) = now(world.catalogue.versions(world.viewer, made.id))
+    ((version,), _total) = now(world.catalogue.versions(world.viewer, made.id, limit=9, offset=0))
     assert version.privileges.startswith("services.web.privileged")
 
 
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_not_found(world):
     made = world.upload()
     for ask in (
         world.catalogue.get(world.admin, nothing),
-        world.catalogue.versions(world.admin, nothing),
+        world.catalogue.versions(world.admin, nothing, limit=9, offset=0),
         world.catalogue.version(world.admin, made.id, "9"),
         world.catalogue.version(world.admin, nothing, "1"),
         world.catalogue.delete(world.admin, nothing),

@@ -49,7 +49,10 @@ def test_a_deployment_tells_what_is_wanted_where(database):
         created_at=NOW,
         updated_at=NOW,
     )
-    assert result(database.read(lambda c: deployments.of_software(c, page))) == [found]
+    its = result(database.read(lambda c: deployments.of_software(c, page, limit=1, offset=0)))
+    assert its == ([found], 1)
+    its = result(database.read(lambda c: deployments.of_software(c, page, limit=1, offset=1)))
+    assert its == ([], 1)
     assert result(database.read(lambda c: deployments.get(c, str(uuid4())))) is None
 
 

@@ -48,7 +48,14 @@ def test_a_software_lists_its_versions_newest_first(database):
     assert found.current_version == "2"
     assert (found.created_at, found.updated_at) == (NOW, later)
     assert result(database.run(lambda c: software.by_name(c, "page"))) == found
-    assert result(database.read(lambda c: releases.of(c, page))) == [second, first]
+    assert result(database.read(lambda c: releases.page(c, page, limit=9, offset=0))) == (
+        [second, first],
+        2,
+    )
+    assert result(database.read(lambda c: releases.page(c, page, limit=1, offset=1))) == (
+        [first],
+        2,
+    )
     assert result(database.read(lambda c: releases.get(c, page, "1"))) == first
     assert result(database.read(lambda c: releases.get(c, page, "3"))) is None
 
@@ -87,4 +94,4 @@ def test_removing_takes_the_releases_along(database):
     assert result(database.run(lambda c: software.remove(c, page))) is True
     assert result(database.run(lambda c: software.remove(c, page))) is False
     assert result(database.read(lambda c: software.get(c, page))) is None
-    assert result(database.read(lambda c: releases.of(c, page))) == []
+    assert result(database.read(lambda c: releases.page(c, page, limit=9, offset=0))) == ([], 0)
