@@ -193,7 +193,7 @@ class Enrolment:
             self._devices.disconnect(
                 outcome.device_id, "The device was enrolled again with another key."
             )
-        self._identities.accept(request.spki_sha256, outcome.device_id)
+        await self._identities.accept(request.spki_sha256, outcome.device_id)
         if outcome.created:
             _log.info("device {device} enrolled from {address}", device=outcome.device_id,
                       address=address)  # fmt: skip

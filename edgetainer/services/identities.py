@@ -34,6 +34,7 @@ class Identities:
         self._authority = authority
         self._now = now
         self._devices: dict[str, str] = {}
+        self._revocations = 0
 
     async def load(self) -> None:
         """Read every accepted key; until then no device is accepted."""
@@ -43,12 +44,23 @@ class Identities:
         """The device of an accepted key (SHA-256 of its SPKI), or None."""
         return self._devices.get(fingerprint)
 
-    def accept(self, fingerprint: str, device_id: str) -> None:
-        """Accept a key that was stored."""
-        self._devices[fingerprint] = device_id
+    async def accept(self, fingerprint: str, device_id: str) -> None:
+        """Accept a key that was stored, if it still counts.
+
+        A revocation that was stored after the key may have been told of before:
+        of two transactions on two threads either can be the first to say so.
+        """
+        while True:
+            revocations = self._revocations
+            found = await self._database.read(lambda c: keys.accepted_for(c, fingerprint))
+            if revocations == self._revocations:
+                break
+        if found == device_id:
+            self._devices[fingerprint] = device_id
 
     def revoke(self, device_id: str) -> None:
         """Accept no key of a device any more."""
+        self._revocations += 1
         for fingerprint in [f for f, known in self._devices.items() if known == device_id]:
             del self._devices[fingerprint]
 

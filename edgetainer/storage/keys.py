@@ -68,6 +68,14 @@ def accepted(connection: Connection) -> dict[str, str]:
     return {row.spki_sha256: row.device_id for row in connection.execute(query)}
 
 
+def accepted_for(connection: Connection, spki_sha256: str) -> str | None:
+    """The device that a key is accepted for, or None; nothing is locked."""
+    query = select(keys.c.device_id).where(
+        keys.c.spki_sha256 == spki_sha256, keys.c.revoked_at.is_(None)
+    )
+    return connection.scalar(query)
+
+
 def revoke(connection: Connection, device_id: str, *, now: datetime) -> int:
     """Revoke every key of a device; how many those were."""
     return connection.execute(

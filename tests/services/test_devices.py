@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from edgetainer.storage import revisions
+from edgetainer.storage import keys, revisions
+from edgetainer.storage.keys import DeviceKey
 from tests.databases import result
 from tests.services.home import START, now, refusal
 
@@ -92,7 +93,10 @@ def test_the_status_of_the_moment(home):
 
 def test_deleted_devices_are_out_at_once(home):
     id_ = home.device()
-    home.identities.accept("ff" * 32, id_)
+    key = DeviceKey(str(uuid4()), id_, "ff" * 32, "pem", START, START, None)
+    result(home.database.run(lambda c: keys.add(c, key)))
+    now(home.identities.accept("ff" * 32, id_))
+    assert home.identities.device_for("ff" * 32) == id_
     line = home.connect(id_)
     seen = home.watch("devices")
     now(home.devices.remove(home.admin, id_))

@@ -140,6 +140,38 @@ def test_a_revoked_key_does_not_come_back(home):
         _verify(home, enrolled)
 
 
+def test_revoked_between_being_stored_and_being_accepted(home, monkeypatch):
+    accept = home.identities.accept
+
+    async def late(fingerprint, device_id):
+        await home.devices.revoke(home.admin, device_id)
+        await accept(fingerprint, device_id)
+
+    monkeypatch.setattr(home.identities, "accept", late)
+    enrolled = now(_register(home, _token(home)[1], device_key()))
+    with pytest.raises(EdgetainerError, match="revoked"):
+        _verify(home, enrolled)
+
+
+def test_revoked_while_it_is_being_accepted(home, monkeypatch):
+    accept, read = home.identities.accept, home.database.read
+
+    async def raced(fingerprint, device_id):
+        def before(fn):
+            found = read(fn)
+            monkeypatch.setattr(home.database, "read", read)
+            now(home.devices.revoke(home.admin, device_id))
+            return found
+
+        monkeypatch.setattr(home.database, "read", before)
+        await accept(fingerprint, device_id)
+
+    monkeypatch.setattr(home.identities, "accept", raced)
+    enrolled = now(_register(home, _token(home)[1], device_key()))
+    with pytest.raises(EdgetainerError, match="revoked"):
+        _verify(home, enrolled)
+
+
 def test_a_deleted_devices_key_may_enrol_anew(home):
     key = device_key()
     first = now(_register(home, _token(home)[1], key))

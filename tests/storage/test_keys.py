@@ -40,7 +40,9 @@ def test_accepted_until_revoked(database, device_id):
     assert result(database.run(lambda c: keys.get(c, "aa"))) == key
     assert result(database.run(lambda c: keys.get(c, "cc"))) is None
     assert result(database.read(keys.accepted)) == {"aa": device_id, "bb": device_id}
+    assert result(database.read(lambda c: keys.accepted_for(c, "aa"))) == device_id
     assert result(database.run(lambda c: keys.revoke(c, device_id, now=LATER))) == 2
+    assert result(database.read(lambda c: keys.accepted_for(c, "aa"))) is None
     assert result(database.run(lambda c: keys.revoke(c, device_id, now=LATER))) == 0
     assert result(database.read(keys.accepted)) == {}
     assert result(database.run(lambda c: keys.get(c, "aa"))).revoked_at == LATER
