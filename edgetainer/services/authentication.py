@@ -8,8 +8,6 @@ comes a second time has been stolen from somebody: the whole session ends.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from twisted.logger import Logger
 
 from edgetainer.domain.access import Principal
 from edgetainer.errors import EdgetainerError
+from edgetainer.services import opaque
 from edgetainer.services.access_tokens import LIFE, AccessTokens, Claims
 from edgetainer.services.passwords import Passwords
 from edgetainer.services.throttle import Throttle, address_key
@@ -106,7 +105,7 @@ class Authentication:
             raise EdgetainerError("invalid_credentials")
         self._throttle.forgive(keys)
         user, checked = found
-        session_id, refresh_token, now = str(uuid4()), _new_token(), self._now()
+        session_id, refresh_token, now = str(uuid4()), opaque.new(), self._now()
 
         def begin(connection: Connection) -> None:
             if users.password_hash(connection, user.id) != checked:
@@ -123,7 +122,7 @@ class Authentication:
                 expires_at=now + IDLE,
             )
             sessions.add_token(
-                connection, token_hash=_hash(refresh_token), session_id=session_id, now=now
+                connection, token_hash=opaque.hashed(refresh_token), session_id=session_id, now=now
             )
             who = Principal(user.id, user.username, user.role, session_id)
             audit.append(connection, who, "auth.login", now=now, address=address)
@@ -137,10 +136,10 @@ class Authentication:
         :raises EdgetainerError: `session_expired`, also when the token was used
             before; then the session ends for everybody who holds it.
         """
-        replacement, now = _new_token(), self._now()
+        replacement, now = opaque.new(), self._now()
 
         def rotate(connection: Connection) -> tuple[User, str] | str | None:
-            token = sessions.token(connection, _hash(refresh_token))
+            token = sessions.token(connection, opaque.hashed(refresh_token))
             sign_in = sessions.get(connection, token.session_id) if token else None
             if token is None or sign_in is None or sign_in.revoked_at is not None:
                 return None
@@ -161,7 +160,7 @@ class Authentication:
                 expires_at=min(now + IDLE, sign_in.created_at + LONGEST),
             )
             sessions.add_token(
-                connection, token_hash=_hash(replacement), session_id=sign_in.id, now=now
+                connection, token_hash=opaque.hashed(replacement), session_id=sign_in.id, now=now
             )
             return user, sign_in.id
 
@@ -180,7 +179,7 @@ class Authentication:
         now = self._now()
 
         def end(connection: Connection) -> str | None:
-            token = sessions.token(connection, _hash(refresh_token))
+            token = sessions.token(connection, opaque.hashed(refresh_token))
             sign_in = sessions.get(connection, token.session_id) if token else None
             if sign_in is None:
                 return None
@@ -286,12 +285,3 @@ def _known_at(
     found = users.credentials(connection, username)
     seen = sessions.addresses(connection, found[0].id) if found else ()
     return found, place in map(address_key, seen)
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def _hash(token: str) -> str:
-    # Of 256 random bits: nothing to guess, so nothing slow is needed.
-    return hashlib.sha256(token.encode()).hexdigest()

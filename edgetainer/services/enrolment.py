@@ -8,8 +8,6 @@ lost or an agent that was killed before saving costs nothing.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +20,7 @@ from twisted.logger import Logger
 
 from edgetainer.domain.access import DeviceIdentity, Principal, demand
 from edgetainer.errors import EdgetainerError
+from edgetainer.services import opaque
 from edgetainer.services.authority import TUNNEL_NAME, Authority, Request, read_request
 from edgetainer.services.devices import Devices, place
 from edgetainer.services.identities import Identities
@@ -113,7 +112,7 @@ class Enrolment:
                 "A token for one device has one use and no fleet.",
                 field="device_id",
             )
-        now, text = self._now(), _PREFIX + secrets.token_urlsafe(32)
+        now, text = self._now(), _PREFIX + opaque.new()
         token = EnrolmentToken(
             id=str(uuid4()),
             description=description,
@@ -127,7 +126,7 @@ class Enrolment:
 
         def create(connection: Connection) -> None:
             by = principal.user_id or None
-            enrolment_tokens.add(connection, token, token_hash=_hash(text), created_by=by)
+            enrolment_tokens.add(connection, token, token_hash=opaque.hashed(text), created_by=by)
             target, detail = ("enrolment_token", token.id), {"uses": uses}
             audit.append(
                 connection, principal, "provision.create", now=now, target=target, detail=detail
@@ -173,9 +172,10 @@ class Enrolment:
         :raises EdgetainerError: `csr_invalid`, `token_unknown`, `token_expired`,
             `token_used`, `certificate_refused` when the key was revoked.
         """
+        hashed = opaque.hashed(token)
         # Strangers get no further than this: neither to the one who may write
         # (SQLite has one) nor to the reader of certificate requests.
-        if not await self._database.read(lambda c: enrolment_tokens.exists(c, _hash(token))):
+        if not await self._database.read(lambda c: enrolment_tokens.exists(c, hashed)):
             raise EdgetainerError("token_unknown")
         request = read_request(csr)
         for attempt in range(1, _ATTEMPTS + 1):
@@ -210,7 +210,7 @@ class Enrolment:
         self, connection: Connection, text: str, request: Request, hello: Hello, address: str
     ) -> _Outcome:
         now, spki = self._now(), request.spki_sha256
-        token = enrolment_tokens.by_hash(connection, _hash(text))
+        token = enrolment_tokens.by_hash(connection, opaque.hashed(text))
         if token is None:
             raise EdgetainerError("token_unknown")
         key = keys.get(connection, spki)
@@ -285,8 +285,3 @@ def _described(hello: Hello) -> dict[str, Any]:
         "hardware_info": hello.hardware_info,
     }
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _hash(token: str) -> str:
-    # Of 256 random bits: nothing to guess, so nothing slow is needed.
-    return hashlib.sha256(token.encode()).hexdigest()
