@@ -30,17 +30,26 @@ def metrics() -> dict[str, Any]:
     CPU is the mean since the last call; the first call gives 0.
     """
     memory = psutil.virtual_memory()
-    disk = psutil.disk_usage(str(next(folder for folder in DATA_FOLDERS if folder.is_dir())))
+    disk_used, disk_total = _disk()
     return {
         "cpu_percent": psutil.cpu_percent(interval=None),
         "memory_used": memory.total - memory.available,
         "memory_total": memory.total,
-        "disk_used": disk.used,
-        "disk_total": disk.total,
+        "disk_used": disk_used,
+        "disk_total": disk_total,
         # Not the time of day less that of the start: clocks are set meanwhile.
         "uptime_s": int(time.clock_gettime(time.CLOCK_BOOTTIME)),
         "load1": round(os.getloadavg()[0], 2),
     }
+
+
+def _disk() -> tuple[int | None, int | None]:
+    # A disk that fails costs its own two figures and not the whole heartbeat.
+    try:
+        usage = psutil.disk_usage(str(next(one for one in DATA_FOLDERS if one.is_dir())))
+    except OSError:
+        return None, None
+    return usage.used, usage.total
 
 
 def os_version() -> str:

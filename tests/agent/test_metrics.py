@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import json
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from edgetainer_agent import metrics
 
@@ -19,6 +22,16 @@ def test_figures_are_of_this_machine() -> None:
     assert 0 < figures["disk_used"] < figures["disk_total"]
     assert figures["uptime_s"] >= 0
     assert json.loads(json.dumps(figures)) == figures
+
+
+def test_a_disk_that_fails_costs_only_its_figures(monkeypatch: Any) -> None:
+    def fail(_path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(psutil, "disk_usage", fail)
+    figures = metrics.metrics()
+    assert (figures["disk_used"], figures["disk_total"]) == (None, None)
+    assert figures["memory_total"] > 0
 
 
 def test_uptime_does_not_follow_the_wall_clock(monkeypatch: Any) -> None:
