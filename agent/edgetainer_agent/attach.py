@@ -7,13 +7,10 @@ for, ending a program, is done to its processes, which the agent's host sees.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import psutil
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -22,8 +19,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.errors import EdgetainerError
-from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.container import Container
+from edgetainer_agent.docker import Docker
 from edgetainer_agent.exec_connection import Demultiplexer, ExecConnection
+from edgetainer_agent.exec_signals import signal_tree
 from edgetainer_agent.process import signal_number
 from edgetainer_agent.program import ProgramListener
 
@@ -296,7 +295,7 @@ class ContainerProgram:
             self._connection.drop()
 
     def _signal(self, number: int) -> None:
-        self._in_background(lambda client: _signal_tree(client.exec_inspect(self._id), number))
+        self._in_background(lambda client: signal_tree(client.exec_inspect(self._id), number))
 
     def _in_background(self, function: Callable[[Any], Any]) -> None:
         self._docker.call(function).addErrback(
@@ -308,30 +307,3 @@ class ContainerProgram:
             if timer.active():
                 timer.cancel()
         self._timers.clear()
-
-
-def _signal_tree(inspected: dict[str, Any], number: int) -> None:
-    """Signal an exec's program and all it started, as seen from the host.
-
-    The engine has no call for it; an agent beside the engine sees the processes.
-    """
-    pid = inspected.get("Pid") or 0
-    if not inspected.get("Running") or pid <= 1:
-        return
-    # The number is the engine's. Where that has other process numbers than we
-    # see, the process of this number is somebody else's.
-    try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return
-    if inspected["ContainerID"] not in groups:
-        log.warn("Process {pid} is not the container's; it gets no signal", pid=pid)
-        return
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        # The program first, or a shell would go on with its next line.
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            # Not by its number alone: that may be another process's by now.
-            with contextlib.suppress(psutil.Error):
-                member.send_signal(number)

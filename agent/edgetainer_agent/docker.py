@@ -8,10 +8,8 @@ never seen: only Compose projects whose name carries this device's prefix.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,20 +21,16 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from edgetainer.errors import EdgetainerError
+from edgetainer_agent.container import PROJECT_LABEL, SERVICE_LABEL, Container
 
 T = TypeVar("T")
 
-PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
-NUMBER_LABEL = "com.docker.compose.container-number"
 #: Seconds for one answer of the engine; a busy SD card makes it slow, not dead.
 CALL_TIMEOUT_S = 30
 #: Calls at one moment; the engine serialises most of them anyway.
 POOL_THREADS = 4
 #: More containers of our own than this are not reported.
 MAX_CONTAINERS = 200
-#: Ports of one container that are reported; an image may declare a wide range.
-MAX_PORTS = 256
 #: Characters of a container's id that mean it, as Docker prints them.
 MIN_ID = 12
 #: Log text brought back for a report, bytes.
@@ -50,67 +44,6 @@ def project_prefix(device_id: str) -> str:
     do, without seeing each other's stacks.
     """
     return f"et-{hashlib.sha256(device_id.encode()).hexdigest()[:8]}-"
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port that a container's image or stack declares."""
-
-    container_port: int
-    protocol: str
-
-
-@dataclass(frozen=True)
-class Container:
-    """One container of this device's stacks, as the engine saw it last."""
-
-    id: str
-    name: str
-    stack: str
-    service: str
-    number: int
-    image: str
-    #: Docker's word: created, running, paused, restarting, exited, dead.
-    state: str
-    #: `healthy`, `unhealthy`, `starting`, or None without a health check.
-    health: str | None
-    exit_code: int | None
-    ports: tuple[Port, ...]
-    started_at: str
-    network_mode: str
-    #: Addresses on its own networks; none with the host's network.
-    addresses: tuple[str, ...]
-    #: Its restart policy has it run for ever: it is no job that may end.
-    stays: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """The container as the server's API shows it."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "stack": self.stack,
-            "service": self.service,
-            "image": self.image,
-            "state": self.state,
-            "status": self.status,
-            "health": self.health,
-            "exit_code": self.exit_code,
-            "ports": [
-                {"container_port": port.container_port, "protocol": port.protocol}
-                for port in self.ports
-            ],
-        }
-
-    @property
-    def status(self) -> str:
-        """A sentence for people."""
-        if self.state == "exited":
-            return f"Exited ({self.exit_code})"
-        if self.state == "running":
-            return f"Up since {self.started_at[:19]}Z" + (
-                f" ({self.health})" if self.health else ""
-            )
-        return self.state.capitalize()
 
 
 class Docker:
@@ -239,71 +172,10 @@ class Docker:
             if len(found) == MAX_CONTAINERS:
                 break
             try:
-                found.append(self._read(client.inspect_container(summary["Id"])))
+                found.append(Container.read(client.inspect_container(summary["Id"]), self.prefix))
             except docker.errors.NotFound:
                 continue  # it went away between the two questions
         return tuple(sorted(found, key=lambda one: (one.stack, one.service, one.number, one.name)))
-
-    def _read(self, inspected: dict[str, Any]) -> Container:
-        config, state = inspected["Config"], inspected["State"]
-        network = inspected.get("NetworkSettings") or {}
-        labels = config.get("Labels") or {}
-        declared = {*(config.get("ExposedPorts") or {}), *(network.get("Ports") or {})}
-        attached = (network.get("Networks") or {}).values()
-        return Container(
-            id=inspected["Id"],
-            name=inspected["Name"].removeprefix("/"),
-            stack=labels[PROJECT_LABEL].removeprefix(self.prefix),
-            service=labels.get(SERVICE_LABEL, ""),
-            number=_number(labels.get(NUMBER_LABEL, "")) or 0,
-            image=config.get("Image", ""),
-            state=state["Status"],
-            health=(state.get("Health") or {}).get("Status"),
-            exit_code=state["ExitCode"] if state["Status"] in ("exited", "dead") else None,
-            ports=tuple(
-                sorted(set(filter(None, map(_port, declared))), key=_port_order)[:MAX_PORTS]
-            ),
-            started_at=state.get("StartedAt", ""),
-            network_mode=(inspected.get("HostConfig") or {}).get("NetworkMode", ""),
-            addresses=tuple(
-                address
-                for one in attached
-                for address in (one.get("IPAddress"), one.get("GlobalIPv6Address"))
-                if address and _is_address(address)
-            ),
-            stays=_restart_policy(inspected) in ("always", "unless-stopped"),
-        )
-
-
-def _restart_policy(inspected: dict[str, Any]) -> str:
-    policy = (inspected.get("HostConfig") or {}).get("RestartPolicy") or {}
-    return str(policy.get("Name") or "no")
-
-
-def _port(text: str) -> Port | None:
-    text, _, protocol = text.partition("/")
-    number = _number(text)
-    return Port(number, protocol or "tcp") if number else None
-
-
-def _number(text: str) -> int | None:
-    # What an image or somebody's container says: other digits than ours, and
-    # thousands of them, are digits too.
-    if not (text.isascii() and text.isdigit() and len(text) <= 5):
-        return None
-    return int(text) if int(text) < 65_536 else None
-
-
-def _port_order(port: Port) -> tuple[int, str]:
-    return port.container_port, port.protocol
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _cause(error: BaseException) -> str:

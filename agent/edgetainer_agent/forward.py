@@ -17,7 +17,8 @@ from twisted.internet.protocol import Factory
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.splice import splice
-from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.container import Container
+from edgetainer_agent.docker import Docker
 
 #: Seconds for a connection inside one machine.
 CONNECT_TIMEOUT_S = 5.0

@@ -12,7 +12,8 @@ from twisted.internet.task import deferLater
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.messages import FrameType, Resize, Signal
 from edgetainer_agent.attach import SHELL, run_in_container
-from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.container import Container
+from edgetainer_agent.docker import Docker
 from edgetainer_agent.program import ProgramChannel
 from tests.agent.channels import Channel
 from tests.docker import run_container

@@ -9,14 +9,8 @@ import pytest_twisted
 from twisted.internet import reactor
 
 from edgetainer.errors import EdgetainerError
-from edgetainer_agent.docker import (
-    NUMBER_LABEL,
-    PROJECT_LABEL,
-    SERVICE_LABEL,
-    Docker,
-    Port,
-    project_prefix,
-)
+from edgetainer_agent.container import PROJECT_LABEL, SERVICE_LABEL
+from edgetainer_agent.docker import Docker, project_prefix
 from tests.docker import run_container
 
 
@@ -112,24 +106,6 @@ async def test_a_published_port_is_one_port(
         {"container_port": 53, "protocol": "udp"},
         {"container_port": 8080, "protocol": "tcp"},
     ]
-
-
-def test_what_an_image_claims_cannot_break_the_list() -> None:
-    view = Docker(reactor=reactor, socket=Path("none.sock"), prefix="et-")
-    declared = ["80/tcp", "080/tcp", "80", "²/tcp", "9" * 5_000, "70000/tcp", "0/tcp", "/", ""]
-    container = view._read(
-        {
-            "Id": "c",
-            "Name": "/c",
-            "Config": {
-                "Labels": {PROJECT_LABEL: "et-shop", NUMBER_LABEL: "9" * 5_000},
-                "ExposedPorts": {key: {} for key in declared},
-            },
-            "State": {"Status": "running", "ExitCode": 0},
-        }
-    )
-    assert container.ports == (Port(80, "tcp"),)
-    assert container.number == 0
 
 
 @pytest_twisted.ensureDeferred

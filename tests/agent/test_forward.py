@@ -11,7 +11,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from edgetainer.errors import EdgetainerError
-from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.container import Container
+from edgetainer_agent.docker import Docker
 from edgetainer_agent.forward import Forwarder, reachable_address
 from tests.agent.device_server import Lines
 from tests.agent.test_service import until

@@ -12,10 +12,11 @@ from twisted.logger import Logger
 
 from edgetainer.domain import compose as compose_files
 from edgetainer.errors import EdgetainerError
+from edgetainer_agent.container import Container
 from edgetainer_agent.deploy.compose import Compose, Finished
 from edgetainer_agent.deploy.machine import AWAITED, Effect, Event
 from edgetainer_agent.deploy.store import DeployStore, Record, Stack
-from edgetainer_agent.docker import Container, Docker
+from edgetainer_agent.docker import Docker
 
 log = Logger()
 

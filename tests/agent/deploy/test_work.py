@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from edgetainer_agent.container import Container
 from edgetainer_agent.deploy.work import problem
-from edgetainer_agent.docker import Container
 
 RUNNING = Container(
     id="abc", name="et-1-shop-web-1", stack="shop", service="web", number=1, image="x",
