@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.web.pages import notFound
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -23,6 +24,10 @@ MESSAGE_BYTES = 1024 * 1024
 FRAME_BYTES = 256 * 1024
 #: Seconds between pings, and for their answers.
 PING_S = 20
+#: Seconds between signs of life: a browser cannot see pings, and a network that
+#: drops everything in silence closes no socket. It calls what it shows stale
+#: after five seconds without a word, so one word may be late.
+BEAT_S = 2.0
 #: Sockets at a time: two for each of a thousand people.
 MOST_SOCKETS = 2048
 
@@ -42,11 +47,14 @@ class LiveSocket(Socket):
         self._tickets = tickets
         self._principal: Principal | None = None
         self._feed = Feed(events=events, clock=clock, send=self.tell)
+        self._beats = LoopingCall(self.tell, {"type": "beat"})
+        self._beats.clock = clock
 
     async def admit(self, ticket: str) -> None:
         who = self._principal = await self._tickets.redeem(ticket)
         user = {"id": who.user_id, "username": who.username, "role": str(who.role)}
         self.ready({"user": user})
+        self._beat()
 
     def received(self, payload: bytes, binary: bool) -> None:
         message = parse_message(payload, binary)
@@ -71,17 +79,28 @@ class LiveSocket(Socket):
 
     def left(self) -> None:
         self._feed.close()
+        self._rest()
 
     # Who does not read is not listened to either: each message may have an
     # answer, and the answers would pile up.
 
     def pauseProducing(self) -> None:
         self._feed.pause()
+        self._rest()
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         self._feed.resume()
+        self._beat()
         self.transport.resumeProducing()
+
+    def _beat(self) -> None:
+        if self._principal is not None and not self.gone and not self._beats.running:
+            self._beats.start(BEAT_S, now=False)
+
+    def _rest(self) -> None:
+        if self._beats.running:
+            self._beats.stop()
 
 
 class _Factory(WebSocketServerFactory):

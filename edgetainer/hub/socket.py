@@ -69,6 +69,11 @@ class Socket(WebSocketServerProtocol):
     def left(self) -> None:
         """The connection is gone or going."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is gone or going."""
+        return self._gone
+
     def tell(self, message: dict[str, Any]) -> None:
         """Send a JSON message."""
         if not self._gone:

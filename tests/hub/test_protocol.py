@@ -21,6 +21,7 @@ from edgetainer.domain.access import Role
 from edgetainer.errors import EdgetainerError
 from edgetainer.events import Events
 from edgetainer.hub.protocol import (
+    BEAT_S,
     MESSAGE_BYTES,
     HubResource,
     LiveSocket,
@@ -186,6 +187,19 @@ async def test_signing_out_ends_it_and_losing_a_role_is_noticed() -> None:
         it.events.publish("devices", "device.updated", {"id": "x"})
         it.clock.advance(1)
         assert not ada.has_ended
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_let_in_hears_a_sign_of_life_every_two_seconds() -> None:
+    async with hub() as it:
+        browser = await it.enter()
+        for beats in range(1, 4):
+            it.clock.advance(BEAT_S)
+            told = ["ready", *["beat"] * beats]
+            await browser.until(lambda told=told: [m["type"] for m in browser.messages] == told)
+        browser.sendClose()
+        await browser.ended()
+        assert not it.sockets[0]._beats.running
 
 
 @pytest_twisted.ensureDeferred

@@ -10,7 +10,7 @@ import {
 } from "react";
 import { client } from "../api/client";
 import { LiveCache } from "./cache";
-import { HubSocket, type Listener } from "./socket";
+import { HubSocket, type Listener, SILENCE_MS } from "./socket";
 import { devicesListener } from "./topics";
 
 interface Live {
@@ -19,9 +19,6 @@ interface Live {
 }
 
 const LiveContext = createContext<Live | null>(null);
-
-/** Milliseconds without the hub after which what is shown is called stale. */
-const STALE_AFTER_MS = 5_000;
 
 export function LiveProvider({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
@@ -67,9 +64,10 @@ export function useFreshness(): Freshness {
   const live = phase === "live";
   useEffect(() => {
     if (live) return setStale(false);
-    const timer = setTimeout(() => setStale(true), STALE_AFTER_MS);
+    // Counted from its last word: a socket that died in silence has been stale for a while.
+    const timer = setTimeout(() => setStale(true), Math.max(0, SILENCE_MS - hub.silentFor()));
     return () => clearTimeout(timer);
-  }, [live]);
+  }, [live, hub]);
   if (live) return "live";
   return stale ? "stale" : phase === "lost" ? "live" : "connecting";
 }

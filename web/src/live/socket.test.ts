@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeWebSocket } from "../test/fake-websocket";
-import { HubSocket, type LiveEvent } from "./socket";
+import { HubSocket, type LiveEvent, SILENCE_MS } from "./socket";
 
 let hub: HubSocket;
 let tickets: number;
@@ -154,6 +154,26 @@ describe("events", () => {
 });
 
 describe("a lost line", () => {
+  it("is noticed by its silence, since a network that drops everything closes nothing", async () => {
+    hub.start();
+    const socket = await accept();
+    for (let beat = 0; beat < 5; beat += 1) {
+      await settle(SILENCE_MS - 1);
+      socket.receive({ type: "beat" });
+    }
+    expect(hub.phase).toBe("live");
+    expect(hub.silentFor()).toBe(0);
+    await settle(SILENCE_MS - 1);
+    expect(hub.phase).toBe("live");
+    await settle(1);
+    expect(hub.phase).toBe("lost");
+    expect(hub.silentFor()).toBe(SILENCE_MS);
+    expect(socket.closed).toBe(true);
+    await settle(250);
+    await accept();
+    expect(hub.phase).toBe("live");
+  });
+
   it("is taken up where it broke", async () => {
     const watching = listener();
     hub.subscribe("devices", watching);

@@ -29,6 +29,11 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 /** Milliseconds from dialling to `ready`; a socket that takes longer is dead. */
 const READY_DEADLINE_MS = 10_000;
+/**
+ * Milliseconds without a word after which a live socket is dead. The hub says something every two
+ * seconds; a network that drops packets in silence closes no socket, and pings can't be seen here.
+ */
+export const SILENCE_MS = 5_000;
 
 /**
  * The console's one connection to the hub. It is kept up from sign-in to sign-out, whether or not
@@ -42,6 +47,7 @@ export class HubSocket {
   #socket: WebSocket | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
+  #heardAt = Number.NEGATIVE_INFINITY;
   /** Raised by each attempt and by `stop`, so that answers to older attempts are ignored. */
   #attempt = 0;
 
@@ -54,6 +60,9 @@ export class HubSocket {
   }
 
   getPhase = (): LivePhase => this.#phase;
+
+  /** Milliseconds since the hub last said anything. */
+  silentFor = (): number => performance.now() - this.#heardAt;
 
   watch = (watcher: () => void): (() => void) => {
     this.#watchers.add(watcher);
@@ -116,6 +125,8 @@ export class HubSocket {
   }
 
   #received(data: unknown): void {
+    this.#heardAt = performance.now();
+    if (this.#phase === "live") this.#expectMore();
     const message = parse(data);
     if (!message) return;
     if (message.type === "ready") {
@@ -142,8 +153,13 @@ export class HubSocket {
     for (const listener of [...topic.listeners]) listener.event(message as unknown as LiveEvent);
   }
 
-  #ready(): void {
+  #expectMore(): void {
     clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#dropped, SILENCE_MS);
+  }
+
+  #ready(): void {
+    this.#expectMore();
     // Only the server's acceptance counts as success: a socket that opens and drops must back off.
     this.#failures = 0;
     this.#enter("live");
