@@ -129,11 +129,17 @@ class Terminals:
     async def connect(self, terminal: Terminal, factory: IProtocolFactory) -> IProtocol:
         """Connect to the device; the factory's protocol speaks terminal frames.
 
-        :raises EdgetainerError: the device's refusal, or that it is offline.
+        :raises EdgetainerError: the device's refusal, or that it is offline;
+            ``unavailable`` when it cannot be written down.
         """
-        endpoint = self._switchboard.endpoint(terminal.device_id, terminal.target)
-        protocol = await endpoint.connect(factory)
+        # Written first: nobody has a shell of which the audit knows nothing.
         await self._write_down(terminal, "terminal.opened", {})
+        endpoint = self._switchboard.endpoint(terminal.device_id, terminal.target)
+        try:
+            protocol = await endpoint.connect(factory)
+        except EdgetainerError as error:
+            await self._write_down(terminal, "terminal.refused", {"why": error.code})
+            raise
         return cast(IProtocol, protocol)
 
     async def closed(

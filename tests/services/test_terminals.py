@@ -175,9 +175,26 @@ def test_rights_that_went_meanwhile_are_gone(world: World) -> None:
     assert outcome(world.terminals.check(terminal)) == "session_expired"
 
 
-def test_a_device_that_refuses_is_told_and_nothing_was_opened(world: World) -> None:
+def test_a_device_that_refuses_is_told_and_written_down(world: World) -> None:
     world.refusal = EdgetainerError("container_not_found")
     ticket = world.request(world.person(Role.OPERATOR)).ticket
     terminal = outcome(world.terminals.redeem(ticket))
     assert outcome(world.terminals.connect(terminal, "factory")) == "container_not_found"
-    assert world.written() == []
+    refused, opened = world.written()
+    assert opened.action == "terminal.opened"
+    assert (refused.action, refused.detail) == (
+        "terminal.refused",
+        {"terminal": terminal.id, "container": "web", "why": "container_not_found"},
+    )
+
+
+def test_no_terminal_opens_that_cannot_be_written_down(world: World) -> None:
+    terminal = outcome(world.terminals.redeem(world.request(world.person(Role.OPERATOR)).ticket))
+
+    class Away:
+        def run(self, fn: Any) -> Any:
+            raise EdgetainerError("unavailable")
+
+    world.terminals._database = Away()
+    assert outcome(world.terminals.connect(terminal, "factory")) == "unavailable"
+    assert world.connected == []
