@@ -9,7 +9,6 @@ from typing import Any
 
 from cryptography.x509.oid import NameOID
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -78,8 +77,6 @@ class DeviceServer:
     async def stop_tunnel(self) -> None:
         if self._tunnel is not None:
             await self._tunnel.close()
-            # Twisted closes the socket itself in the reactor's next turn.
-            await deferLater(self._reactor, 0)
             self._tunnel = None
 
     async def stop(self) -> None:
