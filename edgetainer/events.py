@@ -76,7 +76,7 @@ class Events:
         # The one whose news is oldest comes first.
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
 
-    def publish(self, topic: str, type: str, data: dict[str, Any]) -> Event:  # noqa: A002
+    def publish(self, topic: str, type: str, data: dict[str, Any]) -> Event:
         """Tell everybody subscribed to `topic`, in the order of subscription."""
         board = self._board(topic)
         self._seq += 1

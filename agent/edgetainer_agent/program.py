@@ -73,7 +73,7 @@ class ProgramChannel(FrameProtocol):
         self._program.register_input(_Input(self.transport))
         self._program.start(self)
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DATA:
             self._program.write(payload)
         elif type is FrameType.EOF:

@@ -170,7 +170,7 @@ class TerminalChannel(FrameProtocol):
         self.transport.registerProducer(self, True)
         self._socket.channel_opened(self)
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type in (FrameType.DATA, FrameType.STDERR):
             self._socket.shown(payload)
         elif type is FrameType.EXIT:

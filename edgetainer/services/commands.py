@@ -186,7 +186,7 @@ class Collector(FrameProtocol):
         # A program that waits for input would wait for ever.
         self.send_frame(FrameType.EOF)
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002 - the wire's word
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DATA:
             self._keep(self.stdout, payload)
         elif type is FrameType.STDERR:

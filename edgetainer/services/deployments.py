@@ -134,7 +134,7 @@ class Deployments:
         self._events.publish("deployments", "deployment.updated", document(deployment))
         return deployment
 
-    async def remove(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def remove(self, principal: Principal, id: str) -> None:
         """Want it no longer: the devices stop the stack, or run their fleet's release.
 
         :raises EdgetainerError: `not_found`.
@@ -170,7 +170,7 @@ class Deployments:
         self._announce(raised)
         self._events.publish("deployments", "deployment.removed", {"id": deployment.id})
 
-    async def get(self, principal: Principal, id: str) -> Deployment:  # noqa: A002
+    async def get(self, principal: Principal, id: str) -> Deployment:
         """One deployment.
 
         :raises EdgetainerError: `not_found`.
@@ -262,5 +262,5 @@ def _raise(
     return revisions.raise_fleet(connection, fleet_id)
 
 
-def _no_deployment(id: str) -> EdgetainerError:  # noqa: A002
+def _no_deployment(id: str) -> EdgetainerError:
     return EdgetainerError("not_found", f"There is no deployment {id}.")

@@ -100,7 +100,7 @@ class Devices:
             lambda c: stored.page(c, limit=limit, offset=offset, fleet_id=fleet_id, status=status)
         )
 
-    async def get(self, principal: Principal, id: str) -> Device:  # noqa: A002
+    async def get(self, principal: Principal, id: str) -> Device:
         """One device.
 
         :raises EdgetainerError: `not_found`.
@@ -108,7 +108,7 @@ class Devices:
         demand(principal, "devices.read")
         return _found(await self._database.read(lambda c: stored.get(c, id)), id)
 
-    async def live_status(self, principal: Principal, id: str) -> LiveStatus:  # noqa: A002
+    async def live_status(self, principal: Principal, id: str) -> LiveStatus:
         """How a device is at this moment.
 
         :raises EdgetainerError: `not_found`.
@@ -144,7 +144,7 @@ class Devices:
 
         return self._tell(await self._write(create))
 
-    async def update(self, principal: Principal, id: str, values: dict[str, Any]) -> Device:  # noqa: A002
+    async def update(self, principal: Principal, id: str, values: dict[str, Any]) -> Device:
         """Change `name`, `subdomain` or `subdomain_enabled`, those that are in `values`.
 
         :raises EdgetainerError: `not_found`, `already_exists`, `invalid_field`.
@@ -166,7 +166,7 @@ class Devices:
 
         return self._tell(await self._write(change))
 
-    async def move(self, principal: Principal, id: str, fleet_id: str | None) -> Device:  # noqa: A002
+    async def move(self, principal: Principal, id: str, fleet_id: str | None) -> Device:
         """Put a device into another fleet, or none; what it should run follows.
 
         :raises EdgetainerError: `not_found`, `invalid_field` for an unknown fleet.
@@ -191,7 +191,7 @@ class Devices:
             self._switchboard.ring(id, revision)
         return self._tell(device)
 
-    async def revoke(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def revoke(self, principal: Principal, id: str) -> None:
         """Accept the device no more: its keys are revoked and its session is closed.
 
         :raises EdgetainerError: `not_found`.
@@ -211,7 +211,7 @@ class Devices:
         self._identities.revoke(id)
         self.disconnect(id, "The device was revoked.")
 
-    async def remove(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def remove(self, principal: Principal, id: str) -> None:
         """Delete a device with everything of it; its session is closed.
 
         :raises EdgetainerError: `not_found`.
@@ -234,11 +234,11 @@ class Devices:
         for topic in ("devices", f"device:{id}"):
             self._events.publish(topic, "device.deleted", {"id": id})
 
-    def disconnect(self, id: str, reason: str) -> None:  # noqa: A002
+    def disconnect(self, id: str, reason: str) -> None:
         """Close a device's session, if there is one, because its key no longer counts."""
         self._switchboard.disconnect(id, EdgetainerError("certificate_refused", reason))
 
-    async def announce(self, id: str) -> None:  # noqa: A002
+    async def announce(self, id: str) -> None:
         """Tell who is watching how a device is now."""
         device = await self._database.read(lambda c: stored.get(c, id))
         if device is not None:
@@ -249,7 +249,7 @@ class Devices:
         for device in devices:
             self._tell(device)
 
-    def tell_containers(self, id: str, *, total: int) -> None:  # noqa: A002
+    def tell_containers(self, id: str, *, total: int) -> None:
         """Tell who is watching a device that it has told of its containers anew."""
         # Not the list: events are kept for a while, for each device.
         self._events.publish(f"device:{id}", "containers.updated", {"total": total})
@@ -310,11 +310,11 @@ def place(
     return id_
 
 
-def _found(device: Device | None, id: str) -> Device:  # noqa: A002
+def _found(device: Device | None, id: str) -> Device:
     if device is None:
         raise _missing(id)
     return device
 
 
-def _missing(id: str) -> EdgetainerError:  # noqa: A002
+def _missing(id: str) -> EdgetainerError:
     return EdgetainerError("not_found", f"There is no device {id}.")

@@ -150,7 +150,7 @@ class Enrolment:
             lambda c: enrolment_tokens.page(c, limit=limit, offset=offset)
         )
 
-    async def remove_token(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def remove_token(self, principal: Principal, id: str) -> None:
         """Delete a token; the devices that it enrolled stay.
 
         :raises EdgetainerError: `not_found`.

@@ -84,7 +84,7 @@ class Exposures:
 
         return await self._database.read(read)
 
-    async def get(self, principal: Principal, device_id: str, id: str) -> Exposed:  # noqa: A002
+    async def get(self, principal: Principal, device_id: str, id: str) -> Exposed:
         """One of a device's exposed services.
 
         :raises EdgetainerError: `not_found`.
@@ -147,7 +147,7 @@ class Exposures:
         self,
         principal: Principal,
         device_id: str,
-        id: str,  # noqa: A002
+        id: str,
         changes: dict[str, Any],
     ) -> Exposed:
         """Change some of `name`, `container_name`, `internal_port`, `auth_required`, `enabled`.
@@ -170,7 +170,7 @@ class Exposures:
 
         return await self._change(principal, device_id, "exposures.update", alter)
 
-    async def delete(self, principal: Principal, device_id: str, id: str) -> None:  # noqa: A002
+    async def delete(self, principal: Principal, device_id: str, id: str) -> None:
         """Expose it no longer.
 
         :raises EdgetainerError: `not_found`.
@@ -266,9 +266,9 @@ def _check(principal: Principal, before: ExposedService | None, after: ExposedSe
         demand(principal, "exposures.unprotect")
 
 
-def _no_device(id: str) -> EdgetainerError:  # noqa: A002
+def _no_device(id: str) -> EdgetainerError:
     return EdgetainerError("not_found", f"There is no device {id}.")
 
 
-def _no_service(id: str) -> EdgetainerError:  # noqa: A002
+def _no_service(id: str) -> EdgetainerError:
     return EdgetainerError("not_found", f"The device exposes no service {id}.")

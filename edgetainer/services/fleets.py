@@ -32,7 +32,7 @@ class Fleets:
         demand(principal, "fleets.read")
         return await self._database.read(lambda c: stored.page(c, limit=limit, offset=offset))
 
-    async def get(self, principal: Principal, id: str) -> Fleet:  # noqa: A002
+    async def get(self, principal: Principal, id: str) -> Fleet:
         """One fleet.
 
         :raises EdgetainerError: `not_found`.
@@ -55,7 +55,7 @@ class Fleets:
 
         return await self._write(create, name)
 
-    async def update(self, principal: Principal, id: str, values: dict[str, Any]) -> Fleet:  # noqa: A002
+    async def update(self, principal: Principal, id: str, values: dict[str, Any]) -> Fleet:
         """Change `name` or `description`, those that are in `values`.
 
         :raises EdgetainerError: `not_found`, `already_exists`.
@@ -74,7 +74,7 @@ class Fleets:
 
         return await self._write(change, str(values.get("name")))
 
-    async def remove(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def remove(self, principal: Principal, id: str) -> None:
         """Delete an empty fleet.
 
         :raises EdgetainerError: `not_found`, `in_use` while it has devices.
@@ -109,7 +109,7 @@ class Fleets:
             ) from error
 
 
-def _found(fleet: Fleet | None, id: str) -> Fleet:  # noqa: A002
+def _found(fleet: Fleet | None, id: str) -> Fleet:
     if fleet is None:
         raise EdgetainerError("not_found", f"There is no fleet {id}.")
     return fleet

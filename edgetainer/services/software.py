@@ -119,7 +119,7 @@ class Catalogue:
             lambda connection: stored_software.page(connection, limit=limit, offset=offset)
         )
 
-    async def get(self, principal: Principal, id: str) -> Software:  # noqa: A002
+    async def get(self, principal: Principal, id: str) -> Software:
         """One software.
 
         :raises EdgetainerError: `not_found`.
@@ -133,7 +133,7 @@ class Catalogue:
     async def versions(
         self,
         principal: Principal,
-        id: str,  # noqa: A002
+        id: str,
         *,
         limit: int,
         offset: int,
@@ -153,7 +153,7 @@ class Catalogue:
 
         return await self._database.read(read)
 
-    async def version(self, principal: Principal, id: str, version: str) -> Version:  # noqa: A002
+    async def version(self, principal: Principal, id: str, version: str) -> Version:
         """One release of a software.
 
         :raises EdgetainerError: `not_found`.
@@ -166,7 +166,7 @@ class Catalogue:
             raise EdgetainerError("not_found", f"The software has no version {version}.")
         return _described(release)
 
-    async def delete(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def delete(self, principal: Principal, id: str) -> None:
         """Delete a software with all its releases.
 
         :raises EdgetainerError: `not_found`; `in_use` while it is deployed somewhere.
@@ -219,7 +219,7 @@ def allow(principal: Principal, file: compose.Compose) -> None:
         ) from error
 
 
-def unknown(id: str) -> EdgetainerError:  # noqa: A002
+def unknown(id: str) -> EdgetainerError:
     """The error for a software that is not there."""
     return EdgetainerError("not_found", f"There is no software {id}.")
 

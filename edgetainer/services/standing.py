@@ -71,7 +71,7 @@ def settle_fleet(connection: Connection, fleet_id: str | None, *, now: datetime)
         settle(connection, id_, now=now)
 
 
-def settle(connection: Connection, id: str, *, now: datetime) -> Deployment:  # noqa: A002
+def settle(connection: Connection, id: str, *, now: datetime) -> Deployment:
     """Bring a deployment's status up to what its devices said.
 
     The deployment is locked first: of two devices that report at once the

@@ -81,7 +81,7 @@ class Users:
         demand(principal, "users.list")
         return await self._database.read(lambda c: stored.page(c, limit=limit, offset=offset))
 
-    async def get(self, principal: Principal, id: str) -> User:  # noqa: A002
+    async def get(self, principal: Principal, id: str) -> User:
         """One user; everybody may see themselves.
 
         :raises EdgetainerError: `not_found`.
@@ -118,7 +118,7 @@ class Users:
     async def update(
         self,
         principal: Principal,
-        id: str,  # noqa: A002
+        id: str,
         *,
         username: str | None = None,
         email: str | None = None,
@@ -176,7 +176,7 @@ class Users:
             self._authentication.end_user(id)
         return changed
 
-    async def remove(self, principal: Principal, id: str) -> None:  # noqa: A002
+    async def remove(self, principal: Principal, id: str) -> None:
         """Delete a user; they are out at once.
 
         :raises EdgetainerError: `not_found`, `in_use` for the last admin.
@@ -221,7 +221,7 @@ def _accept(password: str, user: User) -> None:
         raise EdgetainerError("invalid_field", reason, field="password")
 
 
-def _found(user: User | None, id: str) -> User:  # noqa: A002
+def _found(user: User | None, id: str) -> User:
     if user is None:
         raise EdgetainerError("not_found", f"There is no user {id}.")
     return user

@@ -43,7 +43,7 @@ def place(
     connection: Connection,
     release: Release,
     *,
-    id: str,  # noqa: A002
+    id: str,
     fleet_id: str | None,
     device_id: str | None,
     pinned: bool,
@@ -78,7 +78,7 @@ def place(
     return stored
 
 
-def get(connection: Connection, id: str, *, lock: bool = False) -> Deployment | None:  # noqa: A002
+def get(connection: Connection, id: str, *, lock: bool = False) -> Deployment | None:
     """One deployment, or None. `lock`: nobody else changes it until the transaction ends."""
     query = _select().where(deployments.c.id == id)
     if lock:
@@ -141,7 +141,7 @@ def wanted(connection: Connection, device_id: str) -> list[Wanted]:
 
 def set_status(
     connection: Connection,
-    id: str,  # noqa: A002
+    id: str,
     *,
     status: str,
     detail: str | None,
@@ -155,7 +155,7 @@ def set_status(
     )
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Want it no longer; False when there is none."""
     return connection.execute(delete(deployments).where(deployments.c.id == id)).rowcount > 0
 

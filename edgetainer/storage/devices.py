@@ -38,7 +38,7 @@ class Device:
 def add(
     connection: Connection,
     *,
-    id: str,  # noqa: A002
+    id: str,
     device_id: str,
     name: str,
     fleet_id: str | None,
@@ -66,7 +66,7 @@ def add(
     )
 
 
-def get(connection: Connection, id: str) -> Device | None:  # noqa: A002
+def get(connection: Connection, id: str) -> Device | None:
     """One device, or None."""
     row = connection.execute(_select().where(devices.c.id == id)).one_or_none()
     return _device(row) if row else None
@@ -98,7 +98,7 @@ def page(
     return [_device(row) for row in rows], total.scalar_one()
 
 
-def exists(connection: Connection, id: str) -> bool:  # noqa: A002
+def exists(connection: Connection, id: str) -> bool:
     """Whether there is such a device."""
     return connection.scalar(select(devices.c.id).where(devices.c.id == id)) is not None
 
@@ -115,7 +115,7 @@ def device_id_taken(connection: Connection, device_id: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:  # noqa: A002
+def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:
     """Set some of the columns that people edit.
 
     :raises IntegrityError: `devices.subdomain` is taken, or there is no such fleet.
@@ -123,7 +123,7 @@ def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> 
     connection.execute(update(devices).where(devices.c.id == id).values(updated_at=now, **values))
 
 
-def observe(connection: Connection, id: str, **values: Any) -> None:  # noqa: A002
+def observe(connection: Connection, id: str, **values: Any) -> None:
     """Set columns that follow from watching the device; it does not count as an edit."""
     if values:
         connection.execute(update(devices).where(devices.c.id == id).values(**values))
@@ -145,7 +145,7 @@ def deployment_states_of(connection: Connection, ids: Iterable[str]) -> dict[str
     return found
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Delete a device with everything that is its own; False when there is none."""
     return connection.execute(delete(devices).where(devices.c.id == id)).rowcount > 0
 

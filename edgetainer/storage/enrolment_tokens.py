@@ -64,7 +64,7 @@ def by_hash(connection: Connection, token_hash: str) -> EnrolmentToken | None:
     return _token(row) if row else None
 
 
-def use(connection: Connection, id: str) -> bool:  # noqa: A002
+def use(connection: Connection, id: str) -> bool:
     """Take one use of a token; False when none is left."""
     query = update(tokens).where(tokens.c.id == id, tokens.c.uses_left > 0)
     return connection.execute(query.values(uses_left=tokens.c.uses_left - 1)).rowcount > 0
@@ -78,7 +78,7 @@ def page(connection: Connection, *, limit: int, offset: int) -> tuple[list[Enrol
     return [_token(row) for row in rows], total
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Delete a token; devices that it enrolled stay. False when there is none."""
     return connection.execute(delete(tokens).where(tokens.c.id == id)).rowcount > 0
 

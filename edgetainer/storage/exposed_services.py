@@ -66,7 +66,7 @@ def add(connection: Connection, service: ExposedService) -> None:
 def get(
     connection: Connection,
     device_id: str,
-    id: str,  # noqa: A002
+    id: str,
     *,
     lock: bool = False,
 ) -> ExposedService | None:
@@ -100,7 +100,7 @@ def replace(connection: Connection, service: ExposedService) -> None:
     connection.execute(update(_table).where(_table.c.id == service.id).values(**vars(service)))
 
 
-def remove(connection: Connection, device_id: str, id: str) -> ExposedService | None:  # noqa: A002
+def remove(connection: Connection, device_id: str, id: str) -> ExposedService | None:
     """Delete one of the device's services and hand it back; None when there is none."""
     found = get(connection, device_id, id, lock=True)
     if found is not None:

@@ -26,7 +26,7 @@ class Fleet:
 def add(
     connection: Connection,
     *,
-    id: str,  # noqa: A002
+    id: str,
     name: str,
     description: str | None,
     now: datetime,
@@ -42,7 +42,7 @@ def add(
     )
 
 
-def get(connection: Connection, id: str) -> Fleet | None:  # noqa: A002
+def get(connection: Connection, id: str) -> Fleet | None:
     """One fleet, or None."""
     row = connection.execute(_select().where(fleets.c.id == id)).one_or_none()
     return _fleet(row) if row else None
@@ -55,7 +55,7 @@ def page(connection: Connection, *, limit: int, offset: int) -> tuple[list[Fleet
     return [_fleet(row) for row in connection.execute(query)], total
 
 
-def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:  # noqa: A002
+def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:
     """Set some of a fleet's columns.
 
     :raises IntegrityError: `fleets.name` is taken.
@@ -63,7 +63,7 @@ def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> 
     connection.execute(update(fleets).where(fleets.c.id == id).values(updated_at=now, **values))
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Delete a fleet with its deployments and enrolment tokens; False when there is none.
 
     :raises IntegrityError: it has devices.

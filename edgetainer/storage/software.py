@@ -30,7 +30,7 @@ class Software:
     updated_at: datetime
 
 
-def add(connection: Connection, *, id: str, name: str, slug: str, now: datetime) -> None:  # noqa: A002
+def add(connection: Connection, *, id: str, name: str, slug: str, now: datetime) -> None:
     """Store a new software that people upload by hand.
 
     :raises IntegrityError: the name or the slug is taken.
@@ -42,7 +42,7 @@ def add(connection: Connection, *, id: str, name: str, slug: str, now: datetime)
     )
 
 
-def get(connection: Connection, id: str, *, lock: bool = False) -> Software | None:  # noqa: A002
+def get(connection: Connection, id: str, *, lock: bool = False) -> Software | None:
     """One software, or None. `lock`: nobody else changes it until the transaction ends."""
     query = select(software).where(software.c.id == id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
@@ -65,14 +65,14 @@ def page(connection: Connection, *, limit: int, offset: int) -> tuple[list[Softw
     return [_software(row, versions) for row in rows], total
 
 
-def set_current(connection: Connection, id: str, version: str, *, now: datetime) -> None:  # noqa: A002
+def set_current(connection: Connection, id: str, version: str, *, now: datetime) -> None:
     """Make `version` the one that is deployed when none is named."""
     connection.execute(
         update(software).where(software.c.id == id).values(current_version=version, updated_at=now)
     )
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Delete a software with its releases; False when there is none.
 
     :raises IntegrityError: it is deployed somewhere.
@@ -80,7 +80,7 @@ def remove(connection: Connection, id: str) -> bool:  # noqa: A002
     return connection.execute(delete(software).where(software.c.id == id)).rowcount > 0
 
 
-def uses(connection: Connection, id: str) -> int:  # noqa: A002
+def uses(connection: Connection, id: str) -> int:
     """How many deployments want a release of it."""
     query = select(func.count()).select_from(deployments).where(deployments.c.software_id == id)
     return connection.execute(query).scalar_one()

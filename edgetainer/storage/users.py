@@ -42,7 +42,7 @@ def add(connection: Connection, user: User, *, password_hash: str) -> None:
     )
 
 
-def get(connection: Connection, id: str, *, lock: bool = False) -> User | None:  # noqa: A002
+def get(connection: Connection, id: str, *, lock: bool = False) -> User | None:
     """One user, or None. `lock`: nobody else changes it until the transaction ends."""
     query = select(users).where(users.c.id == id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
@@ -55,7 +55,7 @@ def credentials(connection: Connection, username: str) -> tuple[User, str] | Non
     return (_user(row), row.password_hash) if row else None
 
 
-def password_hash(connection: Connection, id: str) -> str | None:  # noqa: A002
+def password_hash(connection: Connection, id: str) -> str | None:
     """The hash of a user's password, or None where there is no such user."""
     return connection.scalar(select(users.c.password_hash).where(users.c.id == id))
 
@@ -82,7 +82,7 @@ def lock_admins(connection: Connection) -> int:
     return len(rows.all())
 
 
-def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:  # noqa: A002
+def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> None:
     """Set some of a user's columns.
 
     :raises IntegrityError: `users.username` or `users.email` is taken.
@@ -90,7 +90,7 @@ def change(connection: Connection, id: str, *, now: datetime, **values: Any) -> 
     connection.execute(update(users).where(users.c.id == id).values(updated_at=now, **values))
 
 
-def remove(connection: Connection, id: str) -> bool:  # noqa: A002
+def remove(connection: Connection, id: str) -> bool:
     """Delete a user with all sign-ins; False when there is none."""
     return connection.execute(delete(users).where(users.c.id == id)).rowcount > 0
 

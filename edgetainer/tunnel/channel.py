@@ -48,11 +48,11 @@ class FrameProtocol(Protocol):
         self._broken = False
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002 - the wire's word
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         """A frame of a known type has arrived."""
         raise NotImplementedError
 
-    def send_frame(self, type: FrameType, payload: bytes = b"") -> None:  # noqa: A002
+    def send_frame(self, type: FrameType, payload: bytes = b"") -> None:
         """Send a frame; longer runs of DATA and STDERR bytes go as several."""
         transport = cast(ITransport, self.transport)
         if len(payload) <= MAX_FRAME or type not in BYTE_FRAMES:

@@ -42,7 +42,7 @@ class ControlChannel(FrameProtocol):
         transport: Any = self.transport
         transport.registerProducer(self, True)
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         """The device has nothing to say here yet."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -71,6 +71,6 @@ class Ears(FrameProtocol):
     def __init__(self, on_doorbell: Callable[[int], None]) -> None:
         self._on_doorbell = on_doorbell
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DOORBELL:
             self._on_doorbell(Doorbell.parse(payload).revision)

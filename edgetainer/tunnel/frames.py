@@ -49,7 +49,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def encode_frame(type: FrameType, payload: bytes = b"") -> bytes:  # noqa: A002 - the wire's word
+def encode_frame(type: FrameType, payload: bytes = b"") -> bytes:
     """The bytes of one frame.
 
     :raises ValueError: the payload is over `MAX_FRAME` bytes, a mistake of ours.
@@ -179,7 +179,7 @@ class Doorbell:
         return _encode(self.TYPE, {"revision": self.revision})
 
 
-def _encode(type: FrameType, fields: dict[str, Any]) -> bytes:  # noqa: A002 - the wire's word
+def _encode(type: FrameType, fields: dict[str, Any]) -> bytes:
     return encode_frame(type, dump_object(fields))
 
 

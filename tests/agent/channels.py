@@ -50,7 +50,7 @@ class Channel:
 
     # The far end.
 
-    def send(self, type: FrameType, payload: bytes = b"") -> None:  # noqa: A002
+    def send(self, type: FrameType, payload: bytes = b"") -> None:
         self.protocol.dataReceived(encode_frame(type, payload))
 
     def type_line(self, text: str) -> None:

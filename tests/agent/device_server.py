@@ -124,7 +124,7 @@ class Screen(FrameProtocol):
         self.errors = bytearray()
         self.exit: Exit | None = None
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DATA:
             self.output += payload
         elif type is FrameType.STDERR:

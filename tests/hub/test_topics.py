@@ -24,7 +24,7 @@ class Client:
         self.told: list[dict[str, Any]] = []
         self.feed = Feed(events=self.events, clock=self.clock, send=self.told.append)
 
-    def happen(self, id: int, value: int, topic: str = "devices") -> int:  # noqa: A002
+    def happen(self, id: int, value: int, topic: str = "devices") -> int:
         data = {"id": str(id), "value": value}
         return self.events.publish(topic, "device.updated", data).seq
 

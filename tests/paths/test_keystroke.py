@@ -37,7 +37,7 @@ class Shell(FrameProtocol):
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.RESIZE:
             self.sizes.append(Resize.parse(payload))
         elif payload == b"yes":

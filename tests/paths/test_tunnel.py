@@ -40,7 +40,7 @@ class Shell(FrameProtocol):
         self.sizes = [(target.columns, target.rows)]
         self.gone = False
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DATA:
             self.send_frame(FrameType.DATA, payload.upper())
         elif type is FrameType.RESIZE:
@@ -63,7 +63,7 @@ class Screen(FrameProtocol):
         self.exit: Exit | None = None
         self.lost: Any = None
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DATA:
             self.text += payload
         elif type is FrameType.EXIT:

@@ -48,7 +48,7 @@ class Program(FrameProtocol):
             self._left -= 65536
         self._end(Exit(0, None))
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.SIGNAL and Signal.parse(payload) == Signal("KILL"):
             self._end(Exit(None, "KILL"))
 

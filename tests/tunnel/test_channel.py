@@ -28,7 +28,7 @@ class Frames(FrameProtocol):
     def __init__(self) -> None:
         self.got: list[tuple[FrameType, bytes]] = []
 
-    def frame_received(self, type: FrameType, payload: bytes) -> None:  # noqa: A002
+    def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.RESIZE:
             Resize.parse(payload)
         self.got.append((type, payload))
