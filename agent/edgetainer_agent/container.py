@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ SERVICE_LABEL = "com.docker.compose.service"
 NUMBER_LABEL = "com.docker.compose.container-number"
 #: Ports of one container that are reported; an image may declare a wide range.
 MAX_PORTS = 256
+#: How the engine begins a moment; fractions of a second follow.
+_STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Container:
             "status": self.status,
             "health": self.health,
             "exit_code": self.exit_code,
+            "started_at": self.up_since,
             "ports": [
                 {"container_port": port.container_port, "protocol": port.protocol}
                 for port in self.ports
@@ -102,11 +106,15 @@ class Container:
         """A sentence for people."""
         if self.state == "exited":
             return f"Exited ({self.exit_code})"
-        if self.state == "running":
-            return f"Up since {self.started_at[:19]}Z" + (
-                f" ({self.health})" if self.health else ""
-            )
-        return self.state.capitalize()
+        health = f" ({self.health})" if self.health else ""
+        return self.state.capitalize() + health
+
+    @property
+    def up_since(self) -> str | None:
+        """When it was started, in UTC (RFC 3339, whole seconds), while it runs."""
+        if self.state != "running" or not _STARTED.match(self.started_at):
+            return None
+        return f"{self.started_at[:19]}Z"
 
 
 def _port(text: str) -> Port | None:

@@ -18,6 +18,8 @@ from edgetainer.services.agents import Agents, Progress
 
 # Characters. Docker's names are shorter; image references may hold a digest.
 Name = Annotated[str, Meta(max_length=255)]
+# UTC in whole seconds; browsers make relative times of it.
+Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Image = Annotated[str, Meta(max_length=1024)]
 # Of one device: more than a small computer can run.
 MAX_CONTAINERS = 512
@@ -48,6 +50,7 @@ class Container(Told):
     status: Name = ""
     health: Name | None = None
     exit_code: int | None = None
+    started_at: Moment | None = None
     ports: Annotated[list[Port], Meta(max_length=MAX_PORTS)] = []
 
 

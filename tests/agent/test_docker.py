@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ async def test_only_this_devices_stacks_are_seen(
         assert document["state"] == "running"
         assert document["health"] is None
         assert document["exit_code"] is None
-        assert document["status"].startswith("Up since 20")
+        assert document["status"] == "Running"
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["started_at"])
         assert container.addresses
         assert (await agent_docker.running("web")).id == container.id
         assert (await agent_docker.running(container.name)).id == container.id

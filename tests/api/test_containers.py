@@ -12,6 +12,7 @@ WEB = {
     "status": "Up 2 minutes",
     "health": None,
     "exit_code": None,
+    "started_at": "2026-01-02T03:04:05Z",
     "ports": [{"container_port": 80, "protocol": "tcp"}],
 }
 

@@ -79,10 +79,12 @@ export interface Container {
   service: string | null;
   image: string;
   state: string;
-  /** Docker's own sentence, such as "Up 3 minutes". */
+  /** One word or a few for people, such as "Exited (1)". */
   status: string;
   health: string | null;
   exit_code: number | null;
+  /** While it runs; null from agents that don't tell. */
+  started_at: string | null;
   ports: ContainerPort[];
 }
 

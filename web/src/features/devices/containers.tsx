@@ -95,6 +95,17 @@ export function Containers() {
   );
 }
 
+/** What the state's word leaves open: since when it runs, or how it ended. */
+function Since({ item }: { item: Container }) {
+  if (failed(item)) return <>Ended with exit code {item.exit_code}</>;
+  if (!item.started_at) return <>{item.status}</>;
+  return (
+    <>
+      Started <Ago at={item.started_at} />
+    </>
+  );
+}
+
 function Row(props: {
   item: Container;
   device: Device;
@@ -122,7 +133,7 @@ function Row(props: {
           {item.health && item.health !== "none" && <Status status={item.health} />}
         </div>
         <div className={classes.sub} style={{ marginTop: 4 }}>
-          {failed(item) ? `Ended with exit code ${item.exit_code}` : item.status}
+          <Since item={item} />
         </div>
       </div>
       <div className={classes.ports}>
