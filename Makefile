@@ -51,7 +51,7 @@ certs: .venv/installed ## make certificates for trying things out by hand, into 
 pins: .tools/installed ## write requirements/*.txt again (UPGRADE=--upgrade for new versions)
 	requirements/compile.sh
 
-screenshot: .tools/installed ## make the README's picture from the running system
+screenshot: web .tools/installed ## make the README's picture from the running system
 	.ci/with-real-parts .tools/bin/tox run -q -e screenshot
 
 clean: ## remove what can be made again; the state of `make run` stays

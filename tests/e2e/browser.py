@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +22,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# What the server of a checkout shows; without it there is only a hint to look at.
+PAGES = Path(__file__).parents[2] / "web" / "dist" / "index.html"
 # Milliseconds until a page must show what was asked for; a busy machine is slow.
 PATIENCE_MS = 15_000
 
@@ -61,6 +64,8 @@ def browser(width: int = 1280, height: int = 860, *, dark: bool = False) -> Iter
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("there is no Chromium")
+    if not PAGES.is_file():
+        pytest.skip("the web UI is not built: make web")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         context = chromium.new_context(
