@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,12 @@ def engine_socket() -> Path:
 class Engine:
     """The Docker Engine of this machine."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, path: Path) -> None:
         try:
-            self._client = docker.DockerClient(base_url=f"unix://{socket}", timeout=ANSWER_WITHIN_S)
+            self._client = docker.DockerClient(base_url=f"unix://{path}", timeout=ANSWER_WITHIN_S)
             self._client.ping()
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            raise NoDocker(f"no Docker Engine answers at {socket}") from error
+            raise NoDocker(_why_not(path)) from error
 
     def image(self) -> str:
         """The name of the demo's image, made first where the engine lacks it.
@@ -85,6 +86,19 @@ class Engine:
             # One that someone removed meanwhile is stopped as well.
             with contextlib.suppress(docker.errors.NotFound):
                 self._client.api.stop(container_id, timeout=STOP_WITHIN_S)
+
+
+def _why_not(path: Path) -> str:
+    """Why the engine at this socket cannot be used, and what to do about it."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        try:
+            probe.connect(str(path))
+        except PermissionError:
+            return (
+                f"you may not use the Docker Engine at {path}.\n"
+                "Join the group that owns it (often `docker`), sign in anew and start again"
+            )
+    return f"no Docker Engine answers at {path}.\nInstall or start Docker and start again"
 
 
 def compose_file(image: str) -> str:

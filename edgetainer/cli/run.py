@@ -254,14 +254,14 @@ class Run:
             f"  console   {self.console_url}\n"
             f"  user      admin\n"
             f"  password  {self.password_file.read_text().strip()}\n"
-            f"  device    {device_url or 'has no page of its own: ' + str(missing)}\n\n"
+            f"  device    {device_url or 'runs no containers (why: below)'}\n\n"
             f"The certificate is the server's own; trust {self.ca_file}\n"
             "in your browser, or accept its warning. Ctrl-C stops everything."
         )
         if missing is not None:
             say(
-                "\nWithout a Docker Engine the device comes online, and terminals and "
-                "commands work;\nit runs no containers. Install Docker and start again."
+                "\nThe device is online, and terminals and commands work; it runs no containers:"
+                f"\n{missing}."
             )
 
     def _until(self, within_s: float, what: str, look: Callable[[], T | None]) -> T:
