@@ -77,7 +77,7 @@ def install() -> None:
     if mark.is_file() and mark.read_text() == lock:
         return
     # No package needs its install script, and one that came to need it should be seen.
-    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
     mark.write_text(lock)
 
 
