@@ -61,10 +61,12 @@ class Run:
         self.port = port
         self.server_dir = state / "server"
         self.device_dir = state / "device"
+        self.identity_file = self.device_dir / "state" / "identity.json"
         self.password_file = self.server_dir / "admin-password"
         self.ca_file = self.server_dir / "tls" / "ca.pem"
         self.run_file = state / "run.json"
         self.console_url = f"https://{HOST}:{port}"
+        self.tunnel_address = f"{INTERFACE}:{port + 1}"
         self.client = Client(address=(INTERFACE, port), host=HOST, ca_file=self.ca_file)
         self.server: Child | None = None
         self.agent: Child | None = None
@@ -84,13 +86,13 @@ class Run:
                 *("--interface", INTERFACE),
                 *("--https-port", str(self.port)),
                 *("--tunnel-port", str(self.port + 1)),
-                *("--tunnel-addresses", f"{INTERFACE}:{self.port + 1}"),
+                *("--tunnel-addresses", self.tunnel_address),
                 *("--console-host", HOST),
             ],
             log=self.state / "logs" / "server.log",
         )
         self._until(SERVER_WITHIN_S, "the server", self._answers)
-        self.client.login("admin", self.password_file.read_text().strip())
+        self._sign_in()
         self._start_device()
         device_url, missing = self._start_stack()
         self._announce(device_url, missing)
@@ -123,9 +125,9 @@ class Run:
         """The demo device's containers, as long as there is a server to ask."""
         if self.engine is None or self.device_id is None:
             return []
-        with contextlib.suppress(OSError, Refused):
+        with contextlib.suppress(OSError, Refused, Failed):
             # The access token of the start may be too old by now.
-            self.client.login("admin", self.password_file.read_text().strip())
+            self._sign_in()
             return demo_stack.running(self.client, self.device_id)
         return []
 
@@ -154,6 +156,17 @@ class Run:
         except (OSError, Refused):
             return False
 
+    def _sign_in(self) -> None:
+        try:
+            self.client.login("admin", self.password_file.read_text().strip())
+        except Refused as error:
+            if error.code != "invalid_credentials":
+                raise
+            raise Failed(
+                f"The password in {self.password_file} is no longer the one of the user admin.\n"
+                "Write the present one into that file and start again."
+            ) from None
+
     def _start_device(self) -> None:
         self.device_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = self.device_dir / "agent.yaml"
@@ -169,12 +182,14 @@ class Run:
         with contextlib.suppress(demo_stack.NoDocker):
             settings["docker_socket"] = str(demo_stack.engine_socket())
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
-        if self._known_device() is None:
+        if not self._enrolled_here():
             say("Enrolling the demo device ...")
             wanted = {"uses": 1, "expires_in_s": TOKEN_SECONDS, "description": "make run"}
             token = self.client.ask("POST", "/api/provision/tokens", wanted)["token"]
             token_file.touch(mode=0o600)
             token_file.write_text(token)
+            # Its key stays, so a device that the server knows stays the same one.
+            self.identity_file.unlink(missing_ok=True)
         self.agent = Child(
             "demo device",
             [sys.executable, "-P", "-m", "edgetainer_agent.main", "--config", str(config)],
@@ -182,17 +197,32 @@ class Run:
         )
         self.device_id = self._until(DEVICE_WITHIN_S, "the demo device", self._online_device)
 
-    def _known_device(self) -> str | None:
-        """The id that the agent keeps, if it is enrolled already."""
-        with contextlib.suppress(ValueError, KeyError, OSError):
-            path = self.device_dir / "state" / "identity.json"
-            return str(json.loads(path.read_text())["device_id"])
+    def _identity(self) -> tuple[str, list[str]] | None:
+        """The device's id and the server's addresses, as the agent keeps them."""
+        with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+            kept = json.loads(self.identity_file.read_text())
+            return str(kept["device_id"]), list(kept["tunnel"]["addresses"])
         return None
 
+    def _enrolled_here(self) -> bool:
+        """Whether what the agent keeps still leads to this server."""
+        kept = self._identity()
+        # Addresses come with the enrolment: with another PORT they lead nowhere.
+        if kept is None or kept[1] != [self.tunnel_address]:
+            return False
+        try:
+            self.client.ask("GET", f"/api/devices/{kept[0]}")
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return False  # someone deleted it in the console
+        return True
+
     def _online_device(self) -> str | None:
-        device_id = self._known_device()
-        if device_id is None:
+        kept = self._identity()
+        if kept is None:
             return None
+        device_id = kept[0]
         device = self.client.ask("GET", f"/api/devices/{device_id}")
         return device_id if device["status"] == "online" else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from tests.system import System, alive, running
 
 pytestmark = pytest.mark.whole_machine
@@ -65,3 +66,32 @@ def test_two_stand_side_by_side_and_one_without_docker(tmp_path: Path) -> None:
             "POST", f"/api/devices/{two.device_id}/command", {"argv": ["echo", "still here"]}
         )
         assert (ran["exit_code"], ran["stdout"]) == (0, "still here\n")
+
+
+def test_a_second_run_finds_its_state_whatever_was_changed(tmp_path: Path) -> None:
+    with running("sqlite", tmp_path, DOCKER_HOST=f"unix://{tmp_path}/no.sock") as system:
+        first = system.device_id
+        system.stop()
+
+        # The tunnel's address that the device was given is another one now.
+        system.port = free_ports()
+        system.start()
+        assert system.document["tunnel_port"] == system.port + 1
+        assert (system.device_id, system.device()["status"]) == (first, "online")
+
+        system.client.ask("DELETE", f"/api/devices/{first}")
+        system.stop()
+        system.start()
+        assert system.device_id != first
+        assert system.device()["status"] == "online"
+
+        password = "a new one, and long enough"
+        admin = system.client.ask("GET", "/api/auth/me")["id"]
+        change = {"password": password, "current_password": system.password}
+        system.client.ask("PUT", f"/api/users/{admin}", change)
+        system.stop()
+        with pytest.raises(AssertionError, match="Write the present one into that file"):
+            system.start()
+        Path(system.document["admin_password_file"]).write_text(password)
+        system.start()
+        assert system.device()["status"] == "online"
