@@ -59,6 +59,12 @@ def test_the_story(system: System) -> None:
         assert window.strangers == []
 
 
+def test_it_was_told_on_the_database_asked_for(system: System) -> None:
+    assert system.device_id in system.kept_devices()
+    # The default would have been made in the state folder.
+    assert not list((system.folder / "server").rglob("*.sqlite"))
+
+
 def run_a_command(page: Page) -> None:
     """Open a terminal on the device, type a command, read what it prints."""
     page.get_by_role("navigation", name="Device").get_by_role("link", name="Terminal").click()
