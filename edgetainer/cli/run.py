@@ -223,8 +223,11 @@ class Run:
         if kept is None:
             return None
         device_id = kept[0]
-        device = self.client.ask("GET", f"/api/devices/{device_id}")
-        return device_id if device["status"] == "online" else None
+        # "updating" and "error" tell of its stacks: it is connected all the same.
+        return None if self._status(device_id) in ("pending", "offline") else device_id
+
+    def _status(self, device_id: str) -> str:
+        return str(self.client.ask("GET", f"/api/devices/{device_id}")["status"])
 
     def _start_stack(self) -> tuple[str | None, str | None]:
         """Have the demo stack served; the device's address, or what is missing for it."""
@@ -253,6 +256,10 @@ class Run:
             STACK_WITHIN_S,
             "the demo stack's page",
             lambda: self.client.fetch("GET", "/state", host=host, headers={})[0] == 200,
+        )
+        # Its status follows the deployment's a moment later.
+        self._until(
+            STACK_WITHIN_S, "the demo device", lambda: self._status(device_id) != "updating"
         )
         return url, None
 

@@ -32,6 +32,12 @@ def test_it_stops_whole_and_goes_on_where_it_ended(tmp_path: Path) -> None:
         assert first["tunnel_port"] == system.port + 1
         assert stat.S_IMODE(Path(first["admin_password_file"]).stat().st_mode) == 0o600
 
+        assert system.device()["status"] == "online"
+
+        # Someone tries a stack that does not work: the next run comes up all the same.
+        with pytest.raises(AssertionError, match="refused"):
+            system.deploy("broken", "services: {web: {image: 'localhost:1/nothing:1'}}")
+
         system.stop()
         assert not system.run_file.exists()
         assert not [pid for pid in first["pids"].values() if alive(pid)]
@@ -44,7 +50,7 @@ def test_it_stops_whole_and_goes_on_where_it_ended(tmp_path: Path) -> None:
         assert again["pids"] != first["pids"]
         assert "Hello from the edge" in page_of(system)
         assert len(system.client.ask("GET", "/api/devices")["items"]) == 1
-        assert len(system.client.ask("GET", "/api/software")["items"]) == 1
+        assert len(system.client.ask("GET", "/api/software")["items"]) == 2
 
 
 def test_two_stand_side_by_side_and_one_without_docker(tmp_path: Path) -> None:
