@@ -2,16 +2,22 @@
 
 Wheel and source archive are built, compared with the checkout and installed into
 empty environments: one for the server, one with the agent's requirements alone.
+At last `make run` on a fresh clone, which is what a newcomer does first.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
+
+from tests.ports import free_ports, until
 
 ROOT = Path(__file__).parent.parent
 AGENT_MODULES = "import pkgutil, importlib, edgetainer_agent as a\n" + (
@@ -19,10 +25,40 @@ AGENT_MODULES = "import pkgutil, importlib, edgetainer_agent as a\n" + (
     "    if not m.name.endswith('__main__'): importlib.import_module(m.name); print(m.name)\n"
 )
 
+# Installing everything on a slow network, then a first start.
+RUNS_WITHIN_S = 900.0
+STOPS_WITHIN_S = 60.0
+# What a newcomer looks at, with nothing but what `make run` has installed.
+VISIT = """
+import json, sys
+from pathlib import Path
+from edgetainer.cli.client import Client
+told = json.loads(Path(sys.argv[1]).read_text())
+client = Client(address=("127.0.0.1", told["gateway_port"]), host="localhost",
+                ca_file=Path(told["ca_file"]))
+status, page = client.fetch("GET", "/")
+assert status == 200 and b"<script" in page, page
+client.login(told["admin_user"], Path(told["admin_password_file"]).read_text().strip())
+assert client.ask("GET", "/api/devices/" + told["device_id"])["status"] == "online"
+if told["device_url"] is not None:
+    host = told["device_url"].split("/")[2].split(":")[0]
+    status, page = client.fetch("GET", "/", host=host)
+    assert status == 200 and b"Hello from the edge" in page, page
+"""
+REMOVE = """
+import docker, sys
+from edgetainer_agent.docker import project_prefix
+engine, mine = docker.from_env(), {"name": project_prefix(sys.argv[1])}
+for container in engine.containers.list(all=True, filters=mine):
+    container.remove(force=True)
+for network in engine.networks.list(filters=mine):
+    network.remove()
+"""
+
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
     """Run a command, show it, and give its standard output; a failure ends the check."""
-    print("$", *command, flush=True)
+    print("$", *(str(part).strip().split("\n")[0] for part in command), flush=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     finished = subprocess.run(
         [str(part) for part in command],
@@ -107,6 +143,49 @@ def check_agent(wheel: Path, folder: Path) -> None:
     run(environment / "bin" / "edgetainer-agent", "--help", cwd=folder)
 
 
+def check_make_run(folder: Path) -> None:
+    """A fresh clone comes up whole with `make run`, and Ctrl-C leaves nothing running."""
+    clone = folder / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    run("git", "clone", "--quiet", ROOT, clone)
+    if (ROOT / "web" / "dist").is_dir():
+        # Used as long as it is current; building it is the business of `tox -e web`.
+        shutil.copytree(ROOT / "web" / "dist", clone / "web" / "dist")
+    log, run_file = folder / "make-run.log", clone / "var" / "run.json"
+    command = ["make", "run", f"PORT={free_ports()}"]
+    print("$", *command, flush=True)
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches all of it, as from a terminal.
+        process = subprocess.Popen(
+            command, cwd=clone, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    def ready() -> bool:
+        demand(process.poll() is None, f"make run has ended:\n{log.read_text()}")
+        return run_file.exists()
+
+    python = clone / ".venv" / "bin" / "python"
+    told = {}
+    try:
+        until("make run is ready", ready, RUNS_WITHIN_S)
+        told = json.loads(run_file.read_text())
+        demand(
+            told["device_url"] is not None or not os.environ.get("CI"),
+            f"the demo device has no page:\n{log.read_text()}",
+        )
+        # -P: the installed package, not the clone's folder.
+        run(python, "-P", "-c", VISIT, run_file, cwd=clone)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(STOPS_WITHIN_S)
+        if told.get("device_url"):
+            run(python, "-P", "-c", REMOVE, told["device_id"], cwd=clone)
+    demand(not run_file.exists(), "Ctrl-C left run.json behind")
+    left = [name for name, pid in told["pids"].items() if Path(f"/proc/{pid}").exists()]
+    demand(not left, f"Ctrl-C left these running: {left}")
+
+
 def main() -> None:
     """Check the distribution, working in the folder named on the command line."""
     folder = Path(sys.argv[1])
@@ -115,7 +194,8 @@ def main() -> None:
     check_content(wheel, archive)
     check_server(wheel, folder)
     check_agent(wheel, folder)
-    print("packaging: wheel and source archive are whole and usable")
+    check_make_run(folder)
+    print("packaging: wheel, source archive and `make run` are whole and usable")
 
 
 if __name__ == "__main__":
