@@ -132,8 +132,13 @@ def tls_of(device: Enrolled) -> ClientTls:
     )
 
 
-async def seconds(count: float) -> None:
-    await deferLater(reactor, count)
+async def told_in_log(system: System, before: int) -> None:
+    """Wait until the log tells, after its first `before` characters, of a refused certificate."""
+    for _ in range(50):
+        if "certificate_refused" in system.log()[before:]:
+            return
+        await deferLater(reactor, 0.1)
+    raise AssertionError("the log does not tell of it")
 
 
 @pytest_twisted.ensureDeferred
@@ -151,11 +156,7 @@ async def test_a_foreign_certificate_is_refused_in_the_handshake(system: System)
                 private_key=foreign.key_pem,
             ),
         )
-    for _ in range(50):
-        if "certificate_refused" in system.log()[before:]:
-            return
-        await seconds(0.1)
-    raise AssertionError("the log does not tell of it")
+    await told_in_log(system, before)
 
 
 @pytest_twisted.ensureDeferred
@@ -168,8 +169,10 @@ async def test_revoking_closes_the_live_connection_and_refuses_the_next(system: 
     system.client.ask("POST", f"/api/devices/{device.device_id}/revoke")
     await closed.addBoth(lambda _: None).addTimeout(5, reactor)
     assert time.monotonic() - revoked < 2.0
+    before = len(system.log())
     with pytest.raises(Exception, match=r"(?i)certificate|refused|handshake|closed"):
         await dial(system, tls_of(device))
+    await told_in_log(system, before)
 
 
 @pytest.mark.parametrize(
