@@ -97,7 +97,8 @@ async def run_in_container(
             "command_failed", f"cannot start {argv[0]} in the container {container.name}: {why}"
         )
     if terminal is not None:
-        program.resize(terminal[0], terminal[1])
+        # Before anybody types: until then the terminal has no size at all.
+        await program.resized(terminal[0], terminal[1])
     return program
 
 
@@ -116,6 +117,8 @@ class ContainerProgram:
         self._disconnected = False
         self._over = False
         self._timed_out = False
+        self._size: tuple[int, int] | None = None  # wanted, and not yet asked for
+        self._resizing: Deferred[None] | None = None
         self._timers: list[IDelayedCall] = []
 
     def attach(self, connection: ExecConnection, timeout_s: float | None) -> None:
@@ -194,9 +197,29 @@ class ContainerProgram:
 
     def resize(self, columns: int, rows: int) -> None:
         if self._tty and not self._over:
-            self._in_background(
-                lambda client: client.exec_resize(self._id, height=rows, width=columns)
-            )
+            self._size = columns, rows
+            if self._resizing is None or self._resizing.called:
+                self._resizing = Deferred.fromCoroutine(self._resize())
+
+    async def resized(self, columns: int, rows: int) -> None:
+        """Like `resize`; returns once the engine has done it."""
+        self.resize(columns, rows)
+        if self._resizing is not None:
+            await self._resizing
+
+    async def _resize(self) -> None:
+        # One call at a time: two of them on two threads may change places.
+        while self._size is not None and not self._over:
+            (columns, rows), self._size = self._size, None
+            try:
+                await self._docker.call(
+                    lambda client, width=columns, height=rows: client.exec_resize(
+                        self._id, height=height, width=width
+                    )
+                )
+            except EdgetainerError as error:
+                # The program may have ended meanwhile.
+                log.info("Docker: {why}", why=error)
 
     def send_signal(self, name: str) -> None:
         if self._tty and name in _CONTROL_CHARACTERS:

@@ -75,11 +75,11 @@ async def until_gone(opener: Opener, channel: Channel, name: str) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_shell_answers_resizes_and_exits(opener: Opener) -> None:
     channel = await opener(*SHELL, tty=True)
-    channel.type_line("tty; echo $TERM:$((6*7)); echo ready")
-    await channel.until_output(b"xterm:42")
+    # Right away: whoever is given the terminal finds it in its size.
+    channel.type_line("stty size; tty; echo $TERM:$((6*7)); echo rea''dy")
     await channel.until_output(b"ready\r\n")
-    channel.type_line("stty size")
-    await channel.until_output(b"27 91")
+    assert b"27 91\r\n" in channel.output
+    assert b"xterm:42\r\n" in channel.output
     channel.protocol.dataReceived(Resize(columns=120, rows=40).encode())
     channel.type_line("while ! stty size | grep '^40'; do sleep 0.05; done; echo resi''zed")
     channel.type_line("exit 7")
