@@ -2,11 +2,13 @@
 
 No registry is asked for anything: the image is a root file system of the
 interpreter, the shared libraries that it is linked with and the modules of the
-standard library that the demo's page imports, put together in memory.
+standard library that the demo's page imports, put together in memory; and of this
+machine's shell with a few tools, so that a terminal opened in it can be tried.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -15,12 +17,15 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from shutil import which
 
 from edgetainer.cli import demo_page
 
 REPOSITORY = "edgetainer-demo"
 PROGRAM = "/srv/page.py"
 PAGE = Path(demo_page.__file__)
+# For people who look around in the container; what is not here is left out.
+TOOLS = ("sh", "ls", "cat", "env", "ps", "sleep", "stty", "uname")
 # Anyone but root; the number that Debian and others call "nobody".
 USER = 65534
 # Lists the files that the page's imports need, as the interpreter itself finds them.
@@ -54,12 +59,18 @@ def root_file_system(program: Path = PAGE) -> bytes:
     files.add(Path(os.__file__))
     files.add(Path(interpreter))
     programs = [str(path) for path in files if path.suffix == ".so"] + [interpreter]
-    files |= {Path(name) for name in _LDD.findall(_output("ldd", *programs))}
+    files |= _libraries(*programs)
+    tools = {f"/bin/{name}": os.path.realpath(path) for name in TOOLS if (path := which(name))}
+    for tool in tools.values():
+        # One that is linked with nothing (a static busybox) makes ldd fail.
+        with contextlib.suppress(CannotBuild):
+            files |= _libraries(tool)
 
     content = {path.as_posix(): path.read_bytes() for path in files}
+    content |= {name: Path(path).read_bytes() for name, path in tools.items()}
     content[PROGRAM] = program.read_bytes()
     content["/etc/passwd"] = f"nobody:x:{USER}:{USER}::/:/none\n".encode()
-    executable = {interpreter} | {path.as_posix() for path in files if ".so" in path.name}
+    executable = {interpreter, *tools} | {path.as_posix() for path in files if ".so" in path.name}
     return _tar(content, executable)
 
 
@@ -86,13 +97,18 @@ def _interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
+def _libraries(*programs: str) -> set[Path]:
+    return {Path(name) for name in _LDD.findall(_output("ldd", *programs))}
+
+
 def _output(*command: str) -> str:
     try:
         return subprocess.run(  # noqa: S603 - our own interpreter, or ldd
-            command, stdout=subprocess.PIPE, text=True, check=True, timeout=_TIMEOUT_S
+            command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise CannotBuild(f"the demo image cannot be made here: {error}") from error
+        words = (getattr(error, "stderr", None) or "").strip()
+        raise CannotBuild(f"the demo image cannot be made here: {error} {words}") from error
 
 
 def _tar(content: dict[str, bytes], executable: set[str]) -> bytes:

@@ -65,3 +65,12 @@ def test_its_interpreter_runs_with_nothing_from_outside(file_system: bytes, tmp_
         check=False,
     )
     assert "<h1>inside</h1>" in finished.stdout, finished.stderr
+    looked = subprocess.run(
+        [CHROOT, str(tmp_path), "/bin/sh", "-c", "ls /srv && uname -s && echo $((6*7))"],
+        env={"PATH": "/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert looked.stdout.split() == ["page.py", "Linux", "42"], looked.stderr

@@ -42,6 +42,7 @@ def test_the_story(system: System) -> None:
         page.get_by_role("link", name=DEVICE).click()
         device_url = page.url
         run_a_command(page)
+        look_into_the_container(page)
         visit_the_container(page, system)
 
         page.goto(f"{system.document['console_url']}/devices")
@@ -78,6 +79,18 @@ def run_a_command(page: Page) -> None:
     page.keyboard.press("Control+c")
     page.keyboard.type("echo still $((20 + 3)) here\n")
     expect(screen).to_contain_text("still 23 here")
+    page.keyboard.type("exit\n")
+
+
+def look_into_the_container(page: Page) -> None:
+    """Open a shell in the container, whose file system is its own."""
+    page.get_by_role("navigation", name="Device").get_by_role("link", name="Containers").click()
+    page.get_by_role("button", name="Open terminal in web").click()
+    screen = page.locator(".xterm-rows:visible").last
+    expect(screen).to_contain_text(re.compile(r"[$#%>]"), timeout=PATIENCE_MS)
+    page.keyboard.type("ls /srv; echo $((6 * 7)) visible\n")
+    expect(screen).to_contain_text("page.py")
+    expect(screen).to_contain_text("42 visible")
     page.keyboard.type("exit\n")
 
 
