@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,8 @@ def pose(page: Page, system: System) -> None:
     expect(screen).to_contain_text("#", timeout=PATIENCE_MS)
     # The shell as someone sees it who looks around; nothing of this machine's own.
     page.keyboard.type("PS1='device # '; clear\n")
+    # What is typed before the shell has cleared the screen would stand there twice.
+    expect(screen).to_have_text(re.compile(r"^\s*device #\s*$"))
     page.keyboard.type("docker ps --filter name=demo-web --format '{{.Names}}  {{.Status}}'\n")
     expect(screen).to_contain_text("Up ")
     page.get_by_role("navigation", name="Device").get_by_role("link", name="Overview").click()
