@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -40,15 +40,24 @@ class MemoryCarrier:
     """One end's socket on the network."""
 
     def __init__(
-        self, network: Network, address: Address, received: Callable[[bytes, Address], None]
+        self,
+        network: Network,
+        address: Address,
+        received: Callable[[bytes, Address], None],
+        batch_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = address
         self.received = received
+        self.batch_done = batch_done
         self._network = network
         network.carriers[address] = self
 
     def send(self, data: bytes, address: Address) -> None:
         self._network.carry(data, self.address, address)
+
+    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        for data, address in datagrams:
+            self.send(data, address)
 
     def move(self, address: Address) -> None:
         """Take another address, as a device does when its NAT or network changes."""
@@ -132,9 +141,15 @@ class Network:
     def _arrivals(self) -> None:
         self._arrival = None
         now = self.clock.seconds() + 1e-9
+        reached: dict[Address, None] = {}
         while self._flying and self._flying[0][0] <= now:
             _, _, data, source, destination = heapq.heappop(self._flying)
             self._arrive(data, source, destination)
+            reached[destination] = None
+        # What arrives at one moment is one batch, as on a socket.
+        for destination in reached:
+            if destination in self.carriers:
+                self.carriers[destination].batch_done()
         self._wake()
 
     def _arrive(self, data: bytes, source: Address, destination: Address) -> None:
@@ -181,7 +196,7 @@ class Network:
             on_connection=on_connection,
             **kwargs,
         )
-        server.start(MemoryCarrier(self, address, server.datagram_received))
+        server.start(MemoryCarrier(self, address, server.datagram_received, server.batch_done))
         return server
 
     def connect(
@@ -198,7 +213,8 @@ class Network:
         )
         own = ("198.51.100.1", 40000 + self._next_client)
         self._next_client += 1
-        return client.connect(MemoryCarrier(self, own, client.datagram_received), address)
+        carrier = MemoryCarrier(self, own, client.datagram_received, client.batch_done)
+        return client.connect(carrier, address)
 
     # Time.
 

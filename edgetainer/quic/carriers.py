@@ -7,7 +7,7 @@ other means (in memory for tests) without anything above noticing.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -21,6 +21,12 @@ Address = tuple[str, int]
 """Host and port, as the carrier names its peers."""
 
 DatagramReceived = Callable[[bytes, Address], None]
+"""Called by a carrier with each datagram and where it came from."""
+
+BatchDone = Callable[[], None]
+"""Called by a carrier after the last of the datagrams that it had at once, so
+that each connection among them answers once. A carrier that cannot tell leaves
+it out: then the answers leave before the reactor sleeps."""
 
 RECEIVE_BUFFER = 2 * 1024 * 1024
 """Bytes asked of the kernel for each socket: a busy reactor turn of 20 ms at
@@ -36,6 +42,9 @@ class Carrier(Protocol):
 
     def send(self, data: bytes, address: Address) -> None:
         """Send one datagram; losing it silently is allowed."""
+
+    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        """Send datagrams in this order; losing some of them silently is allowed."""
 
     def close(self) -> Deferred[None]:
         """Stop sending and receiving; fires when the address is free again."""
@@ -80,6 +89,11 @@ class UdpCarrier(DatagramProtocol):
             # The network is away, its queue is full or its packets are small:
             # to QUIC that is packet loss, and it will send again.
             self._log.debug("datagram to {address} lost: {reason}", address=address, reason=exc)
+
+    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        """Send datagrams in this order."""
+        for data, address in datagrams:
+            self.send(data, address)
 
     def close(self) -> Deferred[None]:
         """Close the socket; fires when its port is free."""

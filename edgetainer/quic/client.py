@@ -80,6 +80,11 @@ class ClientEndpoint:
         if self._driver is not None:
             self._driver.datagram_received(data, address)
 
+    def batch_done(self) -> None:
+        """The carrier has no more datagrams for now."""
+        if self._driver is not None:
+            self._driver.batch_done()
+
     def _give_up(self, reason: str) -> None:
         if self._driver is not None:
             self._driver.close(H3_NO_ERROR, reason)

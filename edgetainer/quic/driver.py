@@ -131,7 +131,8 @@ class Driver:
         self._turn()
 
     def datagram_received(self, data: bytes, address: Address) -> None:
-        """Feed one datagram; the answer goes out at the end of this reactor turn."""
+        """Feed one datagram; the answer goes out with `batch_done`, at the latest
+        before the reactor sleeps."""
         if self._failure is not None:
             self._repeat_close()
             return
@@ -141,6 +142,12 @@ class Driver:
             self._turn()
         else:
             self.transmit_soon()
+
+    def batch_done(self) -> None:
+        """The carrier has no more datagrams for now: answer those that it had."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._send_now()
 
     def transmit_soon(self) -> None:
         """Send what is pending before the reactor sleeps, many writes at once."""
@@ -173,8 +180,8 @@ class Driver:
             return
         closing = self.quic.terminated is not None
         datagrams = self.quic.datagrams_to_send(now=self.reactor.seconds())
-        for data, address in datagrams:
-            self.carrier.send(data, address)
+        if datagrams:
+            self.carrier.send_many(datagrams)
         if not closing and self.quic.terminated is not None:
             self._closing_datagrams = datagrams
         for stream_id in self.quic.take_forgotten():
@@ -203,8 +210,7 @@ class Driver:
         # (RFC 9000 section 10.2.1): at its 1st, 2nd, 4th, 8th... datagram.
         self._closing_received += 1
         if self._closing_received & (self._closing_received - 1) == 0:
-            for data, address in self._closing_datagrams:
-                self.carrier.send(data, address)
+            self.carrier.send_many(self._closing_datagrams)
 
     # Events.
 

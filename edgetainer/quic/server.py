@@ -94,6 +94,7 @@ class ServerEndpoint:
         self._carrier: Carrier | None = None
         self._drivers: dict[bytes, Driver] = {}
         self._ids: dict[Driver, set[bytes]] = {}
+        self._touched: dict[Driver, None] = {}
         self._half_open: dict[Driver, tuple[str, IDelayedCall]] = {}
         self._half_open_hosts: Counter[str] = Counter()
         self._dropped = 0
@@ -140,11 +141,22 @@ class ServerEndpoint:
             return
         driver = self._drivers.get(header.destination_cid)
         if driver is not None:
+            self._touched[driver] = None
             driver.datagram_received(data, address)
         elif header.version is not None and len(data) >= SMALLEST_MAX_DATAGRAM_SIZE:
             # Smaller ones may not begin anything, nor make us answer with more
             # than they brought (RFC 9000 sections 6.1 and 14.1).
             self._unknown(data, address, header, header.version)
+
+    def batch_done(self) -> None:
+        """The carrier has no more datagrams for now: everybody who got some answers."""
+        touched, self._touched = self._touched, {}
+        for driver in touched:
+            try:
+                driver.batch_done()
+            except Exception:
+                # A mistake of ours on one connection; the others have theirs to say.
+                self._log.failure("answering {peer} failed", peer=driver.peer)
 
     def _unknown(self, data: bytes, address: Address, header: QuicHeader, version: int) -> None:
         if header.packet_type == QuicPacketType.VERSION_NEGOTIATION or self._closing is not None:
@@ -264,6 +276,7 @@ class ServerEndpoint:
     def ended(self, driver: Driver) -> None:
         """The connection's closing period is over."""
         self._no_longer_half_open(driver)
+        self._touched.pop(driver, None)
         for connection_id in self._ids.pop(driver, set()):
             self._drivers.pop(connection_id, None)
         self._check_closed()

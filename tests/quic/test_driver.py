@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgetainer.quic.errors import ConnectionClosed
-from tests.quic.pair import Pair, Recorder
+from tests.quic.pair import Echo, Pair, Recorder
 
 
 @pytest.fixture
@@ -100,3 +100,29 @@ def test_a_close_is_repeated_ever_more_rarely(pair: Pair) -> None:
             said.append(number)
             before = pair.network.carried
     assert said == [1, 2, 4, 8, 16]
+
+
+def test_what_arrives_together_is_answered_at_once_and_together(pair: Pair) -> None:
+    server = Recorder()
+    client = Echo()
+    pair.channel(server, client)
+    pair.network.pass_time(1)
+    carrier: Any = pair.client.driver.carrier
+    sent: list[int] = []
+    send_many = carrier.send_many
+    carrier.send_many = lambda datagrams: (sent.append(len(datagrams)), send_many(datagrams))
+    held: list[tuple[bytes, Any]] = []
+    carrier.received, deliver = lambda data, source: held.append((data, source)), carrier.received
+    for _ in range(4):
+        server.transport.write(b"x" * 1000)
+        pair.server_connection.driver._send_now()
+    pair.network.pass_time(0.012)
+    assert (len(held), sent) == (4, [])
+    for data, source in held:
+        deliver(data, source)
+    assert sent == [], "not one answer for each"
+    carrier.batch_done()
+    assert len(sent) == 1, "one answer, before the reactor turns"
+    carrier.received = deliver
+    pair.network.pass_time(1)
+    assert server.data == b"x" * 4000

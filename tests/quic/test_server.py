@@ -228,3 +228,34 @@ def test_turned_away_handshakes_are_told_of_and_do_not_flood_the_log(
     Stranger(network).begin()
     server.close()
     assert network.clock.getDelayedCalls() == [], "nothing is left to tell"
+
+
+def test_one_connections_mistake_at_the_end_of_a_batch_is_its_own(
+    network: Network, logged_failures: list[str]
+) -> None:
+    server = network.listen()
+    connections = [network.run(network.connect()) for _ in range(2)]
+    broken = next(iter(server._ids))
+
+    def fail() -> None:
+        raise RuntimeError("a mistake of ours")
+
+    broken.batch_done = fail  # type: ignore[method-assign]
+    for connection in connections:
+        connection.request("GET", "/")
+    network.pass_time(1)
+    assert len(logged_failures) >= 1
+    assert all("a mistake of ours" in logged for logged in logged_failures)
+    logged_failures.clear()
+    assert connections[1]._exchanges == {}, "answered"
+
+
+def test_connections_that_are_over_are_not_kept_for_a_batch_that_never_ends(
+    network: Network,
+) -> None:
+    server = network.listen()
+    network.carriers[SERVER].batch_done = lambda: None
+    connection = network.run(network.connect())
+    connection.close()
+    network.pass_time(10)
+    assert server._touched == {}
