@@ -46,7 +46,7 @@ from edgetainer.quic.handshake import (
     require_server_purpose,
 )
 from edgetainer.quic.recovery import Recovery
-from edgetainer.quic.schedule import Schedule, unsent
+from edgetainer.quic.schedule import Priority, Schedule, unsent
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -112,6 +112,7 @@ class Connection(QuicConnection):
         self._stream_windows: dict[int, Window] = {}
         self._forgotten: list[int] = []
         self._schedule = Schedule()
+        self._priorities: dict[int, Priority] = {}
         self._local_max_data.value = self._local_max_data.sent = limits.connection_window
         self._local_max_stream_data_bidi_local = limits.stream_window
         self._local_max_stream_data_bidi_remote = limits.stream_window
@@ -231,6 +232,15 @@ class Connection(QuicConnection):
         """Bytes accepted on all streams that have never been sent."""
         return self._unsent_total
 
+    def priority(self, stream_id: int) -> Priority:
+        """How urgent this end's bytes on the stream are."""
+        return self._priorities.get(stream_id, Priority.REQUEST)
+
+    def set_priority(self, stream_id: int, priority: Priority) -> None:
+        """Class this end's bytes on the stream; the peer classes its own."""
+        if stream_id in self._streams:
+            self._priorities[stream_id] = priority
+
     def can_open_stream(self) -> bool:
         """Whether the peer's limit admits one more bidirectional stream at once."""
         return self._local_next_stream_id_bidi // 4 < self._remote_max_streams_bidi
@@ -298,6 +308,7 @@ class Connection(QuicConnection):
                 del everything[stream_id]
                 self._forgotten.append(stream_id)
                 self._stream_windows.pop(stream_id, None)
+                self._priorities.pop(stream_id, None)
             self._streams = everything
             self._unsent_total = sum(map(unsent, others)) + sum(map(unsent, chosen.values()))
             self._streams_queue = self._schedule.next_queue(self._streams_queue, others, everything)

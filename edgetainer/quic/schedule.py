@@ -10,8 +10,25 @@ which they were served, so that everyone gets a turn.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from enum import IntEnum
 
 from aioquic.quic.stream import QuicStream
+
+
+class Priority(IntEnum):
+    """How urgent the bytes of a stream are; the value is RFC 9218's urgency.
+
+    All are *incremental* in that document's sense: streams of one class share.
+    """
+
+    INTERACTIVE = 1
+    """Somebody waits for each byte: terminals, commands, control. It goes first."""
+
+    REQUEST = 3
+    """Requests, their answers, and whatever nobody has classed (RFC 9218's default)."""
+
+    BULK = 5
+    """Transfers, where only the whole matters."""
 
 
 class Schedule:

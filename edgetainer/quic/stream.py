@@ -29,6 +29,7 @@ from edgetainer.quic.carriers import twisted_address
 from edgetainer.quic.codes import H3_NO_ERROR, WEBTRANSPORT_APPLICATION_ERROR
 from edgetainer.quic.errors import StreamReset, failure
 from edgetainer.quic.outflow import Outflow
+from edgetainer.quic.schedule import Priority
 
 if TYPE_CHECKING:
     from edgetainer.quic.driver import Driver
@@ -183,6 +184,10 @@ class QuicStreamTransport:
             self._lose(failure(ConnectionDone()), code=H3_NO_ERROR)
 
     # Writing.
+
+    def set_priority(self, priority: Priority) -> None:
+        """Say how urgent what is written here is, beside the connection's other streams."""
+        self.driver.quic.set_priority(self.stream_id, priority)
 
     def write(self, data: bytes) -> None:
         """Send bytes; ignored once the writing side was closed, as for TCP."""

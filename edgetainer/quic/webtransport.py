@@ -27,6 +27,7 @@ from edgetainer.quic.errors import (
     tell_end,
 )
 from edgetainer.quic.exchange import Header
+from edgetainer.quic.schedule import Priority
 from edgetainer.quic.stream import QuicStreamTransport
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ class WebTransportSession:
 
     # For the application.
 
-    def open_stream(self, protocol: IProtocol) -> None:
+    def open_stream(self, protocol: IProtocol, *, priority: Priority = Priority.REQUEST) -> None:
         """Open a bidirectional stream and connect the protocol to it at once.
 
+        :param priority: how urgent what this end writes is.
         :raises StreamLimit: when the peer's limit on open streams is reached.
         :raises ConnectionLost: when the session is over.
         """
@@ -73,6 +75,7 @@ class WebTransportSession:
             raise StreamLimit("the peer admits no more streams now")
         stream_id = driver.quic.get_next_available_stream_id()
         driver.quic.send_stream_data(stream_id, STREAM_HEADER + encode_uint_var(self._session_id))
+        driver.quic.set_priority(stream_id, priority)
         driver.transmit_soon()
         self._new_transport(stream_id).attach(protocol)
 

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.limits import MAX_FRAME, MAX_HEADER
 from edgetainer.tunnel.messages import (
     BYTE_FRAMES,
@@ -33,6 +34,13 @@ log = Logger()
 def abort(transport: ITransport) -> None:
     """End a stream at once, without flushing, where its transport knows how."""
     getattr(transport, "abortConnection", transport.loseConnection)()
+
+
+def set_priority(transport: ITransport, priority: Priority) -> None:
+    """Class what is written to a stream, where its transport knows classes."""
+    setter = getattr(transport, "set_priority", None)
+    if setter is not None:
+        setter(priority)
 
 
 class FrameProtocol(Protocol):

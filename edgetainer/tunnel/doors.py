@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.errors import EdgetainerError
-from edgetainer.tunnel.channel import HandoverProtocol
+from edgetainer.tunnel.channel import HandoverProtocol, set_priority
 from edgetainer.tunnel.limits import OPEN_DEADLINE
 from edgetainer.tunnel.messages import Target, encode_reply, parse_open
 
@@ -58,6 +58,7 @@ class IncomingChannel(HandoverProtocol):
         except EdgetainerError as error:
             self._refuse(error)
             return
+        set_priority(cast(ITransport, self.transport), target.priority)
         self._opening = Deferred.fromCoroutine(self._doors.open(target))
         self._opening.addCallbacks(self._opened, self._failed)
 

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.channel import HandoverProtocol, abort
 from edgetainer.tunnel.limits import OPEN_DEADLINE
 from edgetainer.tunnel.messages import Target, encode_open, parse_reply
@@ -43,7 +44,7 @@ class Opener(Protocol):
     def closed(self) -> EdgetainerError | None:
         """Why the session ended, or None while it lives."""
 
-    def open(self, protocol: HandoverProtocol) -> None:
+    def open(self, protocol: HandoverProtocol, priority: Priority) -> None:
         """Connect `protocol` to a new stream, or raise `EdgetainerError`."""
 
 
@@ -110,7 +111,7 @@ class _Opening(HandoverProtocol):
         self._timer: IDelayedCall | None = None
 
     def start(self, deadline: float) -> None:
-        self._session.open(self)
+        self._session.open(self, self._target.priority)
         if self._result is not None:
             self._timer = self._session.reactor.callLater(deadline, self._timed_out, deadline)
 

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.errors import ConnectionClosed, SessionClosed, StreamLimit
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.channel import HandoverProtocol
 from edgetainer.tunnel.closing import close_code, error_from_close
 from edgetainer.tunnel.control import ControlChannel
@@ -131,7 +132,7 @@ class Session:
         opening = self.endpoint(ControlTarget()).connect(Factory.forProtocol(ControlChannel))
         opening.addCallbacks(self._control_opened, self._control_failed)
 
-    def open(self, protocol: HandoverProtocol) -> None:
+    def open(self, protocol: HandoverProtocol, priority: Priority) -> None:
         """Connect `protocol` to a new stream to the device (for `ChannelEndpoint`).
 
         :raises EdgetainerError: ``channel_limit``, or why the session ended.
@@ -147,7 +148,7 @@ class Session:
         protocol.on_ended = self._channel_ended
         self._channels += 1
         try:
-            self._webtransport.open_stream(protocol)
+            self._webtransport.open_stream(protocol, priority=priority)
         except ConnectionLost as error:
             self._channels -= 1
             raise EdgetainerError("session_closed") from error

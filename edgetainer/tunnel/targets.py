@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.limits import MAX_CELLS, MAX_HEADER, MAX_TIMEOUT, VERSION
 from edgetainer.tunnel.wire import (
     check_integer,
@@ -33,6 +34,7 @@ class TcpTarget:
     """A TCP port of a service on the device; raw bytes follow. Purpose "tcp"."""
 
     purpose: ClassVar[str] = "tcp"
+    priority: ClassVar[Priority] = Priority.BULK
     service: str
     port: int
 
@@ -52,6 +54,7 @@ class TerminalTarget:
     """
 
     purpose: ClassVar[str] = "terminal"
+    priority: ClassVar[Priority] = Priority.INTERACTIVE
     container: str | None
     columns: int
     rows: int
@@ -84,6 +87,7 @@ class ExecTarget:
     """
 
     purpose: ClassVar[str] = "exec"
+    priority: ClassVar[Priority] = Priority.INTERACTIVE
     argv: tuple[str, ...]
     container: str | None
     timeout_s: float
@@ -106,6 +110,7 @@ class ControlTarget:
     """The server's word to the agent itself, one a session; frames follow."""
 
     purpose: ClassVar[str] = "control"
+    priority: ClassVar[Priority] = Priority.INTERACTIVE
 
     def _fields(self) -> dict[str, Any]:
         return {}

@@ -12,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.channel import HandoverProtocol
 from edgetainer.tunnel.endpoints import ChannelAddress, ChannelEndpoint
 from edgetainer.tunnel.messages import TcpTarget, encode_open, encode_reply
@@ -32,10 +33,11 @@ class OneStream:
         self.transport = StringTransport()
         self.refusal: EdgetainerError | None = None
 
-    def open(self, protocol: HandoverProtocol) -> None:
+    def open(self, protocol: HandoverProtocol, priority: Priority) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.protocol = protocol
+        self.priority = priority
         protocol.makeConnection(self.transport)
 
 
@@ -77,6 +79,7 @@ class Tale:
 def test_connects_once_the_device_has_accepted() -> None:
     tale = Tale()
     assert tale.session.transport.value() == encode_open(TARGET)
+    assert tale.session.priority is Priority.BULK
     assert tale.result == []
     for byte in encode_reply(None):
         tale.session.protocol.dataReceived(bytes([byte]))

@@ -9,8 +9,9 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.limits import MAX_CHANNELS
-from edgetainer.tunnel.messages import ControlTarget, Target, TcpTarget
+from edgetainer.tunnel.messages import ControlTarget, ExecTarget, Target, TcpTarget, TerminalTarget
 from tests.world import Echo, World
 
 from .recorder import HalfRecorder, Recorder
@@ -196,3 +197,24 @@ def test_what_this_end_noticed_is_said_in_words() -> None:
     assert [error.code for error in told] == ["session_closed"]
     assert "somebody's mistake" in told[0].detail
     assert "0x123" not in told[0].detail
+
+
+@pytest.mark.parametrize(
+    ("target", "priority"),
+    [
+        (ECHO, Priority.BULK),
+        (TerminalTarget(None, 80, 24), Priority.INTERACTIVE),
+        (ExecTarget(("true",), None, 5.0), Priority.INTERACTIVE),
+    ],
+)
+def test_both_ends_class_a_channel_by_its_purpose(target: Target, priority: Priority) -> None:
+    world, inner, outer = World(), Recorder(), Recorder()
+
+    class Open:
+        async def open(self, target: Target) -> IProtocol:
+            return inner
+
+    world.online(doors=Open())
+    world.run(world.open(target, outer))
+    for end in (inner.transport, outer.transport):
+        assert end.driver.quic.priority(end.stream_id) is priority
