@@ -18,6 +18,7 @@ from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
 from edgetainer.quic.settings import ClientTls, ServerTls
+from edgetainer.quic.websocket_server import CarrierByAddress, WebSocketDoor
 
 __all__ = ["ClientTls", "Listening", "Reactor", "ServerTls", "connect", "listen"]
 
@@ -31,16 +32,23 @@ class Listening:
 
     :param server: the end that answers.
     :param carrier: the socket it answers on.
+    :param door: takes datagrams from where UDP is blocked.
     """
 
-    def __init__(self, server: ServerEndpoint, carrier: UdpCarrier) -> None:
+    def __init__(self, server: ServerEndpoint, carrier: UdpCarrier, door: WebSocketDoor) -> None:
         self._server = server
         self._carrier = carrier
+        self._door = door
 
     @property
     def address(self) -> Address:
         """Host and port; the port is the real one when 0 was asked for."""
         return self._carrier.address
+
+    @property
+    def websockets(self) -> WebSocketDoor:
+        """Where datagrams may come in by WebSocket; put it on an HTTPS site."""
+        return self._door
 
     def set_tls(self, tls: ServerTls) -> None:
         """Use another certificate or judgement for connections that begin from now on."""
@@ -48,7 +56,7 @@ class Listening:
 
     def close(self) -> Deferred[None]:
         """Close every connection and the socket; fires when all is done."""
-        return self._server.close()
+        return self._server.close().addCallback(lambda _: self._door.close())
 
 
 def listen(
@@ -76,8 +84,9 @@ def listen(
         reactor=reactor, tls=tls, on_connection=on_connection, site=site, owner=owner
     )
     carrier = UdpCarrier(reactor, server.datagram_received, interface=interface, port=port)
-    server.start(carrier)
-    return Listening(server, carrier)
+    server.start(CarrierByAddress(carrier))
+    door = WebSocketDoor(reactor=reactor, received=server.datagram_received, in_use=server.peers)
+    return Listening(server, carrier, door)
 
 
 def connect(

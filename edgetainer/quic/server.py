@@ -126,6 +126,10 @@ class ServerEndpoint:
             self._check_closed()
         return self._closing
 
+    def peers(self) -> list[Address]:
+        """The address that each connection's client has now."""
+        return [peer for driver in self._ids if (peer := driver.quic.get_peer_address())]
+
     def _check_closed(self) -> None:
         if self._closing is not None and not self._ids and self._carrier is not None:
             carrier, self._carrier = self._carrier, None
