@@ -39,6 +39,8 @@ SERVER_NAME = "server.test"
 class MemoryCarrier:
     """One end's socket on the network."""
 
+    kind = "memory"
+
     def __init__(
         self,
         network: Network,

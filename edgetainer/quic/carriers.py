@@ -37,6 +37,10 @@ class Carrier(Protocol):
     """Sends datagrams, and knows its own address."""
 
     @property
+    def kind(self) -> str:
+        """What carries them, in a word for people: "udp"."""
+
+    @property
     def address(self) -> Address:
         """The local address."""
 
@@ -57,6 +61,7 @@ class UdpCarrier(DatagramProtocol):
     """
 
     _log = Logger()
+    kind = "udp"
     transport: IUDPTransport
 
     def __init__(

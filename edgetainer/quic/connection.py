@@ -23,10 +23,8 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     END_STATES,
-    QuicConnection,
     QuicConnectionState,
     QuicNetworkPath,
-    QuicReceiveContext,
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
@@ -47,6 +45,7 @@ from edgetainer.quic.handshake import (
 )
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.schedule import Priority, Schedule, unsent
+from edgetainer.quic.statistics import Counting
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -71,7 +70,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(QuicConnection):
+class Connection(Counting):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -82,6 +81,7 @@ class Connection(QuicConnection):
         certificate.
     :param owner: tag of the process that owns the connection, 0 to 255; the first
         byte of each connection id that it issues.
+    :raises ValueError: the configuration asks for a log of keys or of packets.
     """
 
     def __init__(
@@ -94,6 +94,9 @@ class Connection(QuicConnection):
         original_destination_connection_id: bytes | None = None,
         retry_source_connection_id: bytes | None = None,
     ) -> None:
+        if configuration.quic_logger is not None or configuration.secrets_log_file is not None:
+            # Keys on a disk open what was recorded; a log without end fills the memory.
+            raise ValueError("connections write down neither their keys nor their packets")
         # No session-ticket callbacks, hence no tickets and no early data: a
         # resumed handshake would skip the client's certificate.
         super().__init__(
@@ -102,7 +105,6 @@ class Connection(QuicConnection):
             retry_source_connection_id=retry_source_connection_id,
         )
         self.identity: object | None = None
-        self.last_received: float | None = None
         self._limits = limits
         self._verify_client = verify_client
         self._owner = owner
@@ -277,15 +279,6 @@ class Connection(QuicConnection):
             stream.sender.reset(error_code)
         if reading and self._stream_can_receive(stream_id) and not stream.receiver.is_finished:
             stream.receiver.stop(error_code)
-
-    # Overridden: receiving.
-
-    def _payload_received(
-        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
-    ) -> tuple[bool, bool]:
-        # Only packets that decrypted and are no duplicates come here.
-        self.last_received = context.time
-        return super()._payload_received(context, plain, crypto_frame_required)
 
     # Overridden: writing packets.
 

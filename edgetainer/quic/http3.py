@@ -31,6 +31,7 @@ from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
 from edgetainer.quic.opening import SessionOpening, SessionRequest, session_head
 from edgetainer.quic.requests import ClientExchange, Response, request_head
 from edgetainer.quic.site import MAX_BODY, SiteChannel
+from edgetainer.quic.statistics import Statistics
 from edgetainer.quic.webtransport import WebTransportSession
 
 MAX_WAITING = 256
@@ -94,6 +95,10 @@ class Http3Connection:
     def last_received(self) -> float:
         """`reactor.seconds()` of the last authenticated packet."""
         return self.driver.quic.last_received or 0.0
+
+    def statistics(self) -> Statistics:
+        """How the connection fares at this moment."""
+        return self.driver.quic.statistics(self.driver.carrier.kind)
 
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""

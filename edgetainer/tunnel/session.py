@@ -29,6 +29,7 @@ from edgetainer.tunnel.wire import printable
 
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
+    from edgetainer.quic.statistics import Statistics
     from edgetainer.quic.webtransport import WebTransportSession
 
 log = Logger()
@@ -81,6 +82,10 @@ class Session:
     def last_received(self) -> float:
         """Seconds of the reactor's clock when the device was last heard."""
         return self.connection.last_received
+
+    def statistics(self) -> Statistics:
+        """How its connection fares, as this end sees it."""
+        return self.connection.statistics()
 
     def ping(self) -> None:
         """Make the device say something, if it can."""

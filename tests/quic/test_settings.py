@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from aioquic.quic.logger import QuicLogger
 
+from edgetainer.quic.connection import Connection
 from edgetainer.quic.settings import (
     CLIENT_LIMITS,
     SERVER_LIMITS,
@@ -15,7 +19,8 @@ from edgetainer.quic.settings import (
     server_configuration,
 )
 from tests.authority import Authority, p256, shared_authority
-from tests.network import SERVER_NAME
+from tests.network import SERVER_NAME, Network
+from tests.quic.pair import Pair
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,26 @@ def test_a_key_that_is_not_the_certificates_is_said_at_once(authority: Authority
 def test_the_server_may_open_a_thousand_channels_to_a_device() -> None:
     assert CLIENT_LIMITS.peer_streams >= 1024
     assert SERVER_LIMITS.peer_streams <= 256
+
+
+def test_no_variable_makes_anyone_write_down_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SSLKEYLOGFILE", "QLOGDIR"):
+        monkeypatch.setenv(name, str(tmp_path / "keys"))
+    (tmp_path / "keys").write_text("")
+    pair = Pair()
+    for connection in (pair.client, pair.server_connection):
+        configuration = connection.driver.quic.configuration
+        assert configuration.secrets_log_file is None
+        assert configuration.quic_logger is None
+    assert (tmp_path / "keys").read_text() == ""
+
+
+@pytest.mark.parametrize("field", ["secrets_log_file", "quic_logger"])
+def test_a_connection_that_shall_log_keys_or_packets_is_not_made(field: str) -> None:
+    network = Network()
+    configuration = client_configuration(network.client_tls())
+    setattr(configuration, field, StringIO() if field == "secrets_log_file" else QuicLogger())
+    with pytest.raises(ValueError, match="neither their keys nor their packets"):
+        Connection(configuration=configuration, limits=CLIENT_LIMITS)

@@ -1,0 +1,129 @@
+"""How a connection fares: what a person asks who wonders why a link is slow.
+
+The numbers are counted where the packets pass, in `Counting`, and read all at
+once as a frozen `Statistics`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """One connection at one moment, as this end sees it. Times are seconds.
+
+    :param rtt: smoothed round-trip time; None before the first sample.
+    :param min_rtt: the shortest round trip seen; None before the first.
+    :param packets_sent: QUIC packets, probes and retransmissions among them.
+    :param packets_lost: of these, those that were declared lost (RFC 9002
+        section 6.1) or were given up for a probe (section 6.2).
+    :param rate: bytes a second that the congestion controller lets out; None where
+        it sets a window only.
+    :param congestion_window: bytes that may be in flight.
+    :param bytes_in_flight: bytes sent and neither acknowledged nor lost.
+    :param datagrams_sent: UDP payloads; as are the three that follow.
+    :param bytes_sent: without the headers of IP and UDP.
+    :param migrations: how often the peer's address changed (RFC 9000 section 9).
+    :param carrier: what carries the datagrams: "udp", for instance.
+    :param datagram_size: bytes of the largest datagram that is sent.
+    """
+
+    rtt: float | None
+    min_rtt: float | None
+    packets_sent: int
+    packets_lost: int
+    rate: float | None
+    congestion_window: int
+    bytes_in_flight: int
+    datagrams_sent: int
+    datagrams_received: int
+    bytes_sent: int
+    bytes_received: int
+    migrations: int
+    carrier: str
+    datagram_size: int
+
+    @property
+    def loss(self) -> float:
+        """The share of packets that were lost, 0 to 1."""
+        return self.packets_lost / self.packets_sent if self.packets_sent else 0.0
+
+
+class Counting(QuicConnection):
+    """Counts what passes; a part of `connection.Connection`.
+
+    :ivar last_received: seconds on the caller's clock when the last packet came
+        that was authentic and no duplicate; None before the first.
+    :ivar last_sent: when something was sent last; None before the first.
+    """
+
+    last_received: float | None = None
+    last_sent: float | None = None
+    _datagrams_sent = 0
+    _datagrams_received = 0
+    _bytes_sent = 0
+    _bytes_received = 0
+    _migrations = 0
+    _silence_survived = 0.0
+
+    def statistics(self, carrier: str) -> Statistics:
+        """The numbers of this moment."""
+        loss = self._loss
+        return Statistics(
+            rtt=loss._rtt_smoothed if loss._rtt_initialized else None,
+            min_rtt=loss._rtt_min if math.isfinite(loss._rtt_min) else None,
+            packets_sent=self._packet_number,
+            packets_lost=getattr(loss, "packets_lost", 0),
+            rate=getattr(loss._cc, "pacing_rate", None),
+            congestion_window=loss.congestion_window,
+            bytes_in_flight=loss.bytes_in_flight,
+            datagrams_sent=self._datagrams_sent,
+            datagrams_received=self._datagrams_received,
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes_received,
+            migrations=self._migrations,
+            carrier=carrier,
+            datagram_size=self._max_datagram_size,
+        )
+
+    def take_silence(self) -> float:
+        """The longest silence of both ends that a packet of the peer has ended, in seconds.
+
+        Counted since the last call. A packet that came through after so long found
+        the way still open: no NAT on it had forgotten the connection by then.
+        """
+        survived, self._silence_survived = self._silence_survived, 0.0
+        return survived
+
+    # Overridden.
+
+    def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
+        """Take one datagram; see the base class."""
+        self._datagrams_received += 1
+        self._bytes_received += len(data)
+        before = self.get_peer_address()
+        super().receive_datagram(data, addr, now)
+        if before is not None and self.get_peer_address() != before:
+            self._migrations += 1
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """What is to be sent now; see the base class."""
+        datagrams = super().datagrams_to_send(now)
+        if datagrams:
+            self.last_sent = now
+            self._datagrams_sent += len(datagrams)
+            self._bytes_sent += sum(len(data) for data, _ in datagrams)
+        return datagrams
+
+    def _payload_received(
+        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
+    ) -> tuple[bool, bool]:
+        # Only packets that decrypted and are no duplicates come here.
+        spoke = max(self.last_received or 0.0, self.last_sent or 0.0)
+        self._silence_survived = max(self._silence_survived, context.time - spoke)
+        self.last_received = context.time
+        return super()._payload_received(context, plain, crypto_frame_required)
