@@ -39,8 +39,6 @@ SERVER_NAME = "server.test"
 class MemoryCarrier:
     """One end's socket on the network."""
 
-    kind = "memory"
-
     def __init__(
         self,
         network: Network,

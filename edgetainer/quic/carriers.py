@@ -37,10 +37,6 @@ class Carrier(Protocol):
     """Sends datagrams, and knows its own address."""
 
     @property
-    def kind(self) -> str:
-        """What carries them, in a word for people: "udp"."""
-
-    @property
     def address(self) -> Address:
         """The local address."""
 
@@ -61,7 +57,6 @@ class UdpCarrier(DatagramProtocol):
     """
 
     _log = Logger()
-    kind = "udp"
     transport: IUDPTransport
 
     def __init__(
@@ -104,6 +99,14 @@ class UdpCarrier(DatagramProtocol):
         """Close the socket; fires when its port is free."""
         closing: Deferred[None] | None = self._port.stopListening()
         return succeed(None) if closing is None else closing
+
+
+def kind_of(address: Address | None) -> str:
+    """What carries datagrams to this address, in a word for people.
+
+    An address that is not UDP's says so in its attribute `kind`.
+    """
+    return str(getattr(address, "kind", "udp"))
 
 
 def twisted_address(kind: Literal["TCP", "UDP"], address: Address) -> IPv4Address | IPv6Address:

@@ -98,7 +98,7 @@ class Http3Connection:
 
     def statistics(self) -> Statistics:
         """How the connection fares at this moment."""
-        return self.driver.quic.statistics(self.driver.carrier.kind)
+        return self.driver.quic.statistics()
 
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""

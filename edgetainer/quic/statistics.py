@@ -7,9 +7,19 @@ once as a frozen `Statistics`.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from aioquic.quic import events
 from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketSpace
+from aioquic.quic.stream import QuicStream
+
+from edgetainer.quic.carriers import kind_of
+from edgetainer.quic.schedule import Priority
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +37,9 @@ class Statistics:
     :param bytes_in_flight: bytes sent and neither acknowledged nor lost.
     :param datagrams_sent: UDP payloads; as are the three that follow.
     :param bytes_sent: without the headers of IP and UDP.
+    :param sent_by_class: bytes of streams by their class, each counted once however
+        often it was sent; HTTP/3's own streams count as requests.
+    :param received_by_class: the same; a stream has the class that this end gave it.
     :param migrations: how often the peer's address changed (RFC 9000 section 9).
     :param carrier: what carries the datagrams: "udp", for instance.
     :param datagram_size: bytes of the largest datagram that is sent.
@@ -43,6 +56,8 @@ class Statistics:
     datagrams_received: int
     bytes_sent: int
     bytes_received: int
+    sent_by_class: Mapping[Priority, int]
+    received_by_class: Mapping[Priority, int]
     migrations: int
     carrier: str
     datagram_size: int
@@ -61,16 +76,24 @@ class Counting(QuicConnection):
     :ivar last_sent: when something was sent last; None before the first.
     """
 
-    last_received: float | None = None
-    last_sent: float | None = None
-    _datagrams_sent = 0
-    _datagrams_received = 0
-    _bytes_sent = 0
-    _bytes_received = 0
-    _migrations = 0
-    _silence_survived = 0.0
+    def __init__(self, **options: Any) -> None:
+        self.last_received: float | None = None
+        self.last_sent: float | None = None
+        self._datagrams_sent = 0
+        self._datagrams_received = 0
+        self._bytes_sent = 0
+        self._bytes_received = 0
+        self._sent_by_class: Counter[Priority] = Counter()
+        self._received_by_class: Counter[Priority] = Counter()
+        self._migrations = 0
+        self._silence_survived = 0.0
+        super().__init__(**options)
 
-    def statistics(self, carrier: str) -> Statistics:
+    def priority(self, stream_id: int) -> Priority:
+        """The class of a stream."""
+        raise NotImplementedError
+
+    def statistics(self) -> Statistics:
         """The numbers of this moment."""
         loss = self._loss
         return Statistics(
@@ -85,8 +108,10 @@ class Counting(QuicConnection):
             datagrams_received=self._datagrams_received,
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes_received,
+            sent_by_class={one: self._sent_by_class[one] for one in Priority},
+            received_by_class={one: self._received_by_class[one] for one in Priority},
             migrations=self._migrations,
-            carrier=carrier,
+            carrier=kind_of(self.get_peer_address()),
             datagram_size=self._max_datagram_size,
         )
 
@@ -100,6 +125,25 @@ class Counting(QuicConnection):
         return survived
 
     # Overridden.
+
+    def next_event(self) -> events.QuicEvent | None:
+        """The next event, or None; see the base class."""
+        event = super().next_event()
+        if isinstance(event, events.StreamDataReceived):
+            self._received_by_class[self.priority(event.stream_id)] += len(event.data)
+        return event
+
+    def _write_stream_frame(
+        self,
+        builder: QuicPacketBuilder,
+        space: QuicPacketSpace,
+        stream: QuicStream,
+        max_offset: int,
+    ) -> int:
+        used = super()._write_stream_frame(builder, space, stream, max_offset)
+        if used > 0 and stream.stream_id is not None:
+            self._sent_by_class[self.priority(stream.stream_id)] += used
+        return used
 
     def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
         """Take one datagram; see the base class."""

@@ -43,6 +43,7 @@ class WebSocketAddress(tuple[str, int]):
     the same host and port either.
     """
 
+    kind = "websocket"
     socket: DatagramSocket
 
     def __new__(cls, host: str, port: int, socket: DatagramSocket) -> WebSocketAddress:

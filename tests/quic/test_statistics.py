@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgetainer.quic.schedule import Priority
 from edgetainer.quic.statistics import Statistics
 from tests.quic.pair import Echo, Pair, Recorder, pattern
 
@@ -30,7 +31,23 @@ def test_both_ends_count_what_the_network_carried() -> None:
     assert server.bytes_in_flight == 0
     assert server.congestion_window > 10_000
     assert server.datagram_size >= 1200
-    assert server.carrier == "memory"
+    assert server.carrier == "udp"
+
+
+def test_bytes_are_counted_by_class_and_once_however_often_they_were_sent() -> None:
+    pair = Pair(seed=4, loss=0.05, delay=0.02)
+    there, back = Recorder(), Recorder()
+    pair.channel(there, back)
+    for transport in (there.transport, back.transport):
+        transport.set_priority(Priority.BULK)
+    before = pair.client.statistics().received_by_class
+    there.transport.write(pattern(100_000))
+    pair.network.until(lambda: len(back.data) == 100_000)
+    sent = pair.server_connection.statistics().sent_by_class
+    received = pair.client.statistics().received_by_class
+    assert sent[Priority.BULK] == received[Priority.BULK] == 100_000
+    assert received[Priority.REQUEST] == before[Priority.REQUEST] > 0
+    assert sent[Priority.INTERACTIVE] == 0
 
 
 def test_round_trips_are_told_in_seconds() -> None:
@@ -62,6 +79,8 @@ def test_before_anything_was_sent_nothing_was_lost() -> None:
         datagrams_received=0,
         bytes_sent=0,
         bytes_received=0,
+        sent_by_class={},
+        received_by_class={},
         migrations=0,
         carrier="udp",
         datagram_size=1200,
