@@ -16,10 +16,13 @@ SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 	$(shell find edgetainer agent twisted -type f -not -name '*.pyc' -not -name dropin.cache) \
 	$(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*')
 
-.PHONY: help run test lint format types web wheel certs pins screenshot clean
+# The benches run this checkout's code on the pinned requirements.
+BENCH = env PYTHONPATH='$(CURDIR):$(CURDIR)/agent' .venv/bin/python -P -m
+
+.PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/installed ## start the server and a demo device (PORT=8443 STATE=var)
 	@exec .venv/bin/python -P -m edgetainer.cli.run --state '$(STATE)' --port '$(PORT)'
@@ -53,6 +56,10 @@ pins: .tools/installed ## write requirements/*.txt again (UPGRADE=--upgrade for 
 
 screenshot: web .tools/installed ## make the README's picture from the running system
 	.ci/with-real-parts .tools/bin/tox run -q -e screenshot
+
+bench-tunnel: .venv/pinned ## measure the tunnel beside ssh, as root (PROFILES= STACKS= RUNS=3 RESUME=1)
+	PARTS=link .ci/with-real-parts $(BENCH) bench.tunnel --profiles '$(PROFILES)' \
+		--stacks '$(STACKS)' --runs '$(or $(RUNS),3)' $(if $(RESUME),--resume)
 
 clean: ## remove what can be made again; the state of `make run` stays
 	rm -rf .venv .tools .tox build dist web/dist web/node_modules .mypy_cache .ruff_cache \

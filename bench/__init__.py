@@ -1,0 +1,1 @@
+"""Measures the tunnel beside OpenSSH on bad links: see README.md."""

@@ -1,0 +1,191 @@
+"""The link emulator does to packets what its settings say.
+
+A share is held against its expectation within five standard deviations; a delay only
+against its lower bound, because a busy machine makes packets late and never early.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bench import namespaces, places
+from bench.emulator import compiled
+from bench.namespaces import FOLDER, Machine
+from bench.processes import environment
+from bench.profiles import Link
+
+PROBE = Path(__file__).with_name("probe.py")
+SEED = 7
+EASY = Link(rate_mbit=0, delay_ms=0)
+
+pytestmark = [
+    pytest.mark.whole_machine,
+    pytest.mark.skipif(namespaces.missing() is not None, reason=str(namespaces.missing())),
+]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    print("seed", SEED)
+    with Machine(seed=SEED) as made:
+        made.set_link(EASY, EASY)
+        echo = made.start(
+            "server", [sys.executable, str(PROBE), "echo"], stdout=subprocess.PIPE, text=True
+        )
+        assert echo.stdout is not None
+        assert echo.stdout.readline() == "ready\n"
+        yield made
+
+
+def probe(machine: Machine, count: int, every_ms: float = 1.0) -> list[tuple[int, int, float]]:
+    command = [str(PROBE), "send", places.SERVER, str(count), str(every_ms)]
+    return [tuple(one) for one in json.loads(machine.run("device", sys.executable, *command))]
+
+
+def within(count: int, share: float, of: int) -> bool:
+    return abs(count - share * of) <= 5 * (of * share * (1 - share)) ** 0.5
+
+
+def test_delays_and_jitter_keep_the_order(machine: Machine) -> None:
+    link = Link(rate_mbit=0, delay_ms=20, jitter_ms=5)
+    machine.set_link(link, link)
+
+    found = probe(machine, 200)
+
+    assert [number for number, _, _ in found] == list(range(200))
+    assert min(trip for _, _, trip in found) >= 2 * (20 - 5)
+    assert max(trip for _, _, trip in found) > 2 * (20 - 5) + 1
+
+
+def flood(machine: Machine, count: int) -> dict[str, dict[str, int]]:
+    """Send so many datagrams, and count what became of them and of their answers."""
+    before = machine.link.stats()
+    program = (
+        "import socket, sys, time\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "for _ in range(int(sys.argv[2])):\n"
+        "    s.sendto(bytes(100), (sys.argv[1], 7007))\n"
+        "    time.sleep(0.0001)\n"
+        "time.sleep(0.2)"
+    )
+    machine.run("device", sys.executable, "-c", program, places.SERVER, str(count))
+    after = machine.link.stats()
+    return {
+        way: {key: after[way][key] - before[way][key] for key in after[way]}
+        for way in ("up", "down")
+    }
+
+
+def test_loses_at_random_in_each_direction(machine: Machine) -> None:
+    machine.link.set("up", Link(rate_mbit=0, delay_ms=0, loss=0.2))
+    machine.link.set("down", Link(rate_mbit=0, delay_ms=0, loss=0.1))
+
+    ways = flood(machine, 2000)
+
+    assert ways["up"]["packets"] == 2000
+    assert within(ways["up"]["lost"], 0.2, 2000)
+    assert ways["up"]["delivered"] == 2000 - ways["up"]["lost"]
+    assert within(ways["down"]["lost"], 0.1, ways["down"]["packets"])
+
+
+def test_loses_in_bursts(machine: Machine) -> None:
+    link = Link(rate_mbit=0, delay_ms=0, burst_enter=0.01, burst_leave=0.25)
+    machine.link.set("up", link)
+
+    lost = flood(machine, 4000)["up"]["lost"]
+
+    # The share of time in the bad state; bursts of four make it vary more.
+    share = 0.01 / (0.01 + 0.25)
+    assert share * 4000 / 3 < lost < share * 4000 * 3
+
+
+def test_a_full_queue_drops_and_delays_no_longer_than_it_is_long(machine: Machine) -> None:
+    # 128 bytes at 1 Mbit/s take 1.02 ms: one each 0.25 ms is four times too much.
+    slow = Link(rate_mbit=1, delay_ms=0, queue_ms=20)
+    machine.link.set("up", slow)
+
+    found = probe(machine, 200, 0.25)
+    stats = machine.link.stats()
+
+    assert stats["up"]["dropped"] > 50
+    assert len(found) == 200 - stats["up"]["dropped"]
+    # The last of a full queue has waited for all before it.
+    assert max(trip for _, _, trip in found) >= 18
+
+
+def test_a_share_is_late_and_overtaken(machine: Machine) -> None:
+    machine.link.set("up", Link(rate_mbit=0, delay_ms=1, late=0.1, late_by_ms=20))
+
+    numbers = [number for number, _, _ in probe(machine, 500)]
+    late = machine.link.stats()["up"]["reordered"]
+
+    assert sorted(numbers) == list(range(500))
+    assert within(late, 0.1, 501)
+    overtaken = sum(1 for a, b in pairwise(numbers) if b < a)
+    assert overtaken > late / 4
+
+
+def test_an_interrupted_link_passes_nothing_until_it_is_restored(machine: Machine) -> None:
+    machine.link.link(up=False)
+    ways = flood(machine, 20)
+    assert ways["up"]["delivered"] == 0
+
+    machine.link.link(up=True)
+    assert flood(machine, 20)["up"]["delivered"] == 20
+
+
+def test_a_nat_keeps_its_mapping_until_it_forgets(machine: Machine) -> None:
+    machine.link.nat(on=True)
+
+    first = {port for _, port, _ in probe(machine, 20)}
+    assert len(first) == 1
+    machine.link.rebind()
+    second = {port for _, port, _ in probe(machine, 20)}
+
+    assert len(second) == 1
+    assert first != second
+    assert machine.link.stats()["rebinds"] == 1
+
+
+def test_the_device_moves_to_another_address(machine: Machine) -> None:
+    machine.move_device(places.DEVICE_MOVED)
+
+    assert len(probe(machine, 5)) == 5
+    addresses = machine.ip("device", "-br", "address", "show", "dev", "link0")
+    assert places.DEVICE_MOVED in addresses
+    assert f"{places.DEVICE}/" not in addresses
+
+
+def test_the_same_seed_loses_the_same_packets() -> None:
+    def lost() -> int:
+        with Machine(seed=SEED) as machine:
+            machine.set_link(Link(rate_mbit=0, delay_ms=0, loss=0.3), EASY)
+            count: int = flood(machine, 300)["up"]["lost"]
+            return count
+
+    assert lost() == lost()
+
+
+def test_nothing_is_left_of_a_machine_whose_bench_was_killed() -> None:
+    program = "import os, signal\nfrom bench.namespaces import Machine\nm = Machine(seed=1)\n"
+    program += "m.start('server', ['sleep', '1000'])\nos.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", program], env=environment(), check=False)
+    left = {path.name for path in FOLDER.glob("etbench-*")}
+    assert left
+
+    namespaces.sweep()
+
+    assert not left & {path.name for path in FOLDER.glob("etbench-*")}
+
+
+def test_compiles_once_for_each_source(tmp_path: Path) -> None:
+    first = compiled(tmp_path)
+    assert compiled(tmp_path) == first
+    assert list(tmp_path.iterdir()) == [first]
