@@ -29,6 +29,7 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
+from edgetainer.quic.acks import Acknowledging
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
     CONNECTION_WINDOW_MAX,
@@ -70,7 +71,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(Counting):
+class Connection(Counting, Acknowledging):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -83,8 +84,6 @@ class Connection(Counting):
         byte of each connection id that it issues.
     :raises ValueError: the configuration asks for a log of keys or of packets.
     """
-
-    _loss: Recovery
 
     def __init__(
         self,

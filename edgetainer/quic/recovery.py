@@ -15,6 +15,7 @@ Delivery handlers therefore may hear LOST once and ACKED once, in that order.
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -45,6 +46,10 @@ Each keeps about half a kilobyte."""
 
 REMEMBERED_PROBE_TIMEOUTS = 4
 """Probe time-outs for which they are remembered."""
+
+
+INITIAL_RTT_MAX = 1.0
+"""Seconds that a round trip is taken for at most before it was measured."""
 
 
 class Undoing(Protocol):
@@ -157,7 +162,7 @@ class Recovery(QuicPacketRecovery):
     def on_packet_sent(self, *, packet: QuicSentPacket, space: QuicPacketSpace) -> None:
         """A packet left."""
         if packet.is_ack_eliciting and not space.ack_eliciting_in_flight:
-            self._silent_since = max(self._silent_since, packet.sent_time or 0.0)
+            self._silent_since = max(self._silent_since, sent_at(packet))
         self._next_packet = packet.packet_number + 1
         super().on_packet_sent(packet=packet, space=space)
 
@@ -193,7 +198,7 @@ class Recovery(QuicPacketRecovery):
                 if packet.is_ack_eliciting and number not in sent_again:
                     candidates.append((packet, space))
                     break
-        return min(candidates, key=lambda found: found[0].sent_time or 0.0, default=None)
+        return min(candidates, key=lambda found: sent_at(found[0]), default=None)
 
     def _expire(self, packets: list[QuicSentPacket], *, space: QuicPacketSpace, now: float) -> None:
         """Send CRYPTO data again; the window must not be full of its earlier copies."""
@@ -237,7 +242,7 @@ class Recovery(QuicPacketRecovery):
 
         sampled = newest.packet_number == largest and is_ack_eliciting
         if sampled:
-            self._sample(now - (newest.sent_time or 0.0), ack_delay=ack_delay, now=now)
+            self._sample(now - sent_at(newest), ack_delay=ack_delay, now=now)
         if late:
             self._arrived_late(late, space=space, now=now)
         self._detect_loss(now=now, space=space)
@@ -275,7 +280,7 @@ class Recovery(QuicPacketRecovery):
         for packet in late:
             self.reordering.late(
                 distance=space.largest_acked_packet - packet.packet_number,
-                lateness=now - (packet.sent_time or 0.0) - expected,
+                lateness=now - sent_at(packet) - expected,
                 rtt=expected,
             )
         self.packets_late += len(late)
@@ -296,7 +301,7 @@ class Recovery(QuicPacketRecovery):
         for number, packet in space.sent_packets.items():
             if number > largest:
                 break
-            due = (packet.sent_time or 0.0) + delay
+            due = sent_at(packet) + delay
             if number > largest - self.reordering.packets and due > now:
                 space.loss_time = due
                 break
@@ -356,6 +361,26 @@ class Recovery(QuicPacketRecovery):
             if oldest.lost:
                 self.reordering.stood()
 
+    def handshake_restarted(self, spaces: list[QuicPacketSpace], *, now: float) -> None:
+        """A Retry came: what was sent is void, and the round trip is known roughly.
+
+        :param spaces: those of the attempt before (RFC 9000 section 17.2.5).
+        """
+        first = math.inf
+        for space in spaces:
+            history = self._histories.pop(space, History())
+            for given_up in history.given_up.values():
+                first = min(first, sent_at(given_up.packet))
+            for packet in space.sent_packets.values():
+                first = min(first, sent_at(packet))
+            self._cc.on_packets_expired(
+                packets=[packet for packet in space.sent_packets.values() if packet.in_flight]
+            )
+        self._pto_count = 0
+        if first < now:
+            # The time since the first Initial packet (RFC 9002 section 6.2.2).
+            self.rtt.initial = self._rtt_initial = min(now - first, INITIAL_RTT_MAX)
+
     def discard_space(self, space: QuicPacketSpace) -> None:
         """The keys of a space are gone: nothing more will be heard of it."""
         super().discard_space(space)
@@ -378,3 +403,9 @@ def tell(packet: QuicSentPacket, delivery: QuicDeliveryState) -> None:
     """Tell those whose frames the packet carried what became of it."""
     for handler, args in packet.delivery_handlers:
         handler(delivery, *args)
+
+
+def sent_at(packet: QuicSentPacket) -> float:
+    """When a packet that was sent was sent."""
+    assert packet.sent_time is not None
+    return packet.sent_time

@@ -26,7 +26,13 @@ def test_the_version_is_the_one_that_was_read() -> None:
 
 OVERRIDDEN = [
     (QuicConnection, "_initialize", ["self", "peer_cid"]),
+    (
+        QuicConnection,
+        "_parse_transport_parameters",
+        ["self", "data", "from_session_ticket"],
+    ),
     (QuicConnection, "_payload_received", ["self", "context", "plain", "crypto_frame_required"]),
+    (QuicConnection, "_receive_retry_packet", ["self", "header", "packet_without_tag", "now"]),
     (QuicConnection, "_replenish_connection_ids", ["self"]),
     (QuicConnection, "_write_application", ["self", "builder", "network_path", "now"]),
     (QuicConnection, "_write_connection_limits", ["self", "builder", "space"]),
@@ -111,7 +117,10 @@ ATTRIBUTES: dict[str, list[str]] = {
         "_network_paths",
         "_packet_number",
         "_quic_logger",
+        "_remote_ack_delay_exponent",
         "_remote_max_streams_bidi",
+        "_retry_count",
+        "_spaces",
         "_state",
         "_streams",
         "_streams_queue",
