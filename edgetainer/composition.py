@@ -236,6 +236,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
             verify_client=identities.verify,
         ),
         site=make_tunnel_site(routes, reactor=reactor),
+        static_key=secret(settings, "quic-static"),
         on_session=welcome(settings, identities=identities, switchboard=switchboard),
     )
     return Parts(

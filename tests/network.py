@@ -49,11 +49,13 @@ class MemoryCarrier:
         self.address = address
         self.received = received
         self.batch_done = batch_done
+        self.closed = False
         self._network = network
         network.carriers[address] = self
 
     def send(self, data: bytes, address: Address) -> None:
-        self._network.carry(data, self.address, address)
+        if not self.closed:
+            self._network.carry(data, self.address, address)
 
     def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         for data, address in datagrams:
@@ -66,7 +68,10 @@ class MemoryCarrier:
         self._network.carriers[address] = self
 
     def close(self) -> Deferred[None]:
-        self._network.carriers.pop(self.address, None)
+        """Nothing comes or goes any more, as when the process is killed."""
+        self.closed = True
+        if self._network.carriers.get(self.address) is self:
+            del self._network.carriers[self.address]
         return succeed(None)
 
 

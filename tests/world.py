@@ -144,7 +144,12 @@ class World:
             site=site,
             on_connection=self.listener.connected,
             address=address,
+            static_key=b"the key of this installation",
         )
+
+    def kill_server(self) -> None:
+        """As with SIGKILL: nobody is told. `serve` starts it again."""
+        self.network.carriers[SERVER].close()
 
     def verify(self, chain: list[Any]) -> Who:
         authority = self.network.authority.certificate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -48,6 +48,17 @@ class Carrier(Protocol):
 
     def close(self) -> Deferred[None]:
         """Stop sending and receiving; fires when the address is free again."""
+
+
+class Route(NamedTuple):
+    """How a peer is reached: where it is, and the carrier that leads there.
+
+    It is what the state machine of a connection takes for an address, so that
+    the same host over another carrier is another path to it.
+    """
+
+    address: Address
+    carrier: Carrier
 
 
 class UdpCarrier(DatagramProtocol):

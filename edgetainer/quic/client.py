@@ -35,7 +35,6 @@ class ClientEndpoint:
         self._timeout = timeout
         self._limits = limits
         self._driver: Driver | None = None
-        self._carrier: Carrier | None = None
         self._deadline: IDelayedCall | None = None
 
     def connect(self, carrier: Carrier, address: Address) -> Deferred[Http3Connection]:
@@ -47,7 +46,6 @@ class ClientEndpoint:
         quic = Connection(configuration=client_configuration(self._tls), limits=self._limits)
         driver = Driver(reactor=self._reactor, quic=quic, carrier=carrier, routes=self)
         connection = Http3Connection(driver, authority=self._tls.server_name)
-        self._carrier = carrier
         self._driver = driver
 
         def cancelled(_: Deferred[Http3Connection]) -> None:
@@ -103,7 +101,6 @@ class ClientEndpoint:
         """As above."""
 
     def ended(self, driver: Driver) -> None:
-        """The closing period is over: the carrier is free."""
+        """The closing period is over: its carriers are free."""
         self._stop_deadline()
-        if self._carrier is not None:
-            self._carrier.close()
+        driver.close_carriers()

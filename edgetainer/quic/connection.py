@@ -1,6 +1,6 @@
 """aioquic's QUIC connection, with the bounds and the identity that it lacks.
 
-Five things are added, all by overriding names that aioquic keeps private
+Seven things are added, all by overriding names that aioquic keeps private
 (`tests/quic/test_contract.py` names each, and the version is pinned):
 
 - *Receive credit follows consumption*: whoever is handed bytes by `next_event`
@@ -9,6 +9,8 @@ Five things are added, all by overriding names that aioquic keeps private
 - *Client certificates* are asked for, required and judged inside the handshake.
 - *Streams take turns*, and idle ones cost nothing.
 - *Recovery is quick, and takes back what it did in error* (`recovery`).
+- *Clients move* to another address or carrier when they are told to.
+- *A server that was restarted says so*, and its clients believe it.
 
 Like its base it never touches a socket or a clock.
 """
@@ -22,6 +24,7 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     END_STATES,
+    QuicConnectionId,
     QuicConnectionState,
     QuicNetworkPath,
 )
@@ -43,7 +46,9 @@ from edgetainer.quic.handshake import (
     require_client_certificate,
     require_server_purpose,
 )
+from edgetainer.quic.migration import Paths
 from edgetainer.quic.recovery import Recovery
+from edgetainer.quic.reset import MakeToken, Resettable
 from edgetainer.quic.schedule import Priority, Schedule, unsent
 from edgetainer.quic.sender import Streams, StreamSender
 from edgetainer.quic.statistics import Counting
@@ -71,7 +76,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(Counting, Acknowledging):
+class Connection(Counting, Paths, Resettable, Acknowledging):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -82,6 +87,7 @@ class Connection(Counting, Acknowledging):
         certificate.
     :param owner: tag of the process that owns the connection, 0 to 255; the first
         byte of each connection id that it issues.
+    :param make_token: servers: the stateless reset token of each connection id.
     :raises ValueError: the configuration asks for a log of keys or of packets.
     """
 
@@ -92,6 +98,7 @@ class Connection(Counting, Acknowledging):
         limits: Limits,
         verify_client: VerifyClient | None = None,
         owner: int = 0,
+        make_token: MakeToken | None = None,
         original_destination_connection_id: bytes | None = None,
         retry_source_connection_id: bytes | None = None,
     ) -> None:
@@ -109,6 +116,7 @@ class Connection(Counting, Acknowledging):
         self._limits = limits
         self._verify_client = verify_client
         self._owner = owner
+        self._make_token = make_token
         self._unsent_total = 0
         self._held = 0
         self._window = Window(limits.connection_window, limits.connection_window_max)
@@ -126,7 +134,7 @@ class Connection(Counting, Acknowledging):
         self._local_max_streams_uni.value = MAX_UNI_STREAMS
         self._local_max_streams_uni.sent = MAX_UNI_STREAMS
         first = self._host_cids[0]
-        first.cid = tagged_connection_id(owner)
+        self._name(first)
         self.host_cid = first.cid
         self._local_initial_source_connection_id = first.cid
         self._loss = Recovery(
@@ -343,7 +351,12 @@ class Connection(Counting, Acknowledging):
         super()._replenish_connection_ids()
         for connection_id in self._host_cids:
             if connection_id.sequence_number >= known:
-                connection_id.cid = tagged_connection_id(self._owner)
+                self._name(connection_id)
+
+    def _name(self, connection_id: QuicConnectionId) -> None:
+        connection_id.cid = tagged_connection_id(self._owner)
+        if self._make_token is not None:
+            connection_id.stateless_reset_token = self._make_token(connection_id.cid)
 
     # Overridden: the handshake.
 
@@ -358,7 +371,7 @@ class Connection(Counting, Acknowledging):
                 self.tls,
                 self._verify_client,
                 identified=self._identified,
-                peer=self.get_peer_address,
+                peer=lambda: self._network_paths[0].addr.address,
             )
 
     def _identified(self, identity: object) -> None:

@@ -7,7 +7,8 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from aioquic.quic import events
@@ -16,10 +17,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.carriers import Address, Carrier, Route
 from edgetainer.quic.codes import H3_INTERNAL_ERROR
 from edgetainer.quic.connection import Connection
-from edgetainer.quic.errors import ConnectionClosed, failure, tell_end
+from edgetainer.quic.errors import ConnectionClosed, ConnectionReset, failure, tell_end
 from edgetainer.quic.outflow import Outflow
 
 TIMER_FLOOR_S = 0.000_1
@@ -57,7 +58,7 @@ class Driver:
 
     :param reactor: its clock drives every timer of the connection.
     :param quic: the state machine, which nobody else may feed.
-    :param carrier: where datagrams go out.
+    :param carrier: where datagrams go out at first.
     :param routes: told about connection ids and the end.
     """
 
@@ -68,9 +69,9 @@ class Driver:
     ) -> None:
         self.reactor = reactor
         self.quic = quic
-        self.carrier = carrier
         self.handler: Handler | None = None
         self._routes = routes
+        self._carriers = [carrier]
         self._timer: IDelayedCall | None = None
         self._timer_at: float | None = None
         self._sending: IDelayedCall | None = None
@@ -80,7 +81,7 @@ class Driver:
         self._next_ping = 0
         self._close_waiters: list[Deferred[None]] = []
         self._failure: Failure | None = None
-        self._closing_datagrams: list[tuple[bytes, Address]] = []
+        self._closing_datagrams: list[tuple[bytes, Route]] = []
         self._closing_received = 0
 
     # The peer's address and the connection's health.
@@ -88,8 +89,19 @@ class Driver:
     @property
     def peer(self) -> Address:
         """Where datagrams go now; it changes when the peer moves."""
-        address = self.quic.get_peer_address()
-        return (str(address[0]), int(address[1])) if address else ("", 0)
+        route = self.route
+        return ("", 0) if route is None else (route.address[0], route.address[1])
+
+    @property
+    def route(self) -> Route | None:
+        """The way that datagrams take now; None before a client's first."""
+        route: Route | None = self.quic.get_peer_address()
+        return route
+
+    @property
+    def carrier(self) -> Carrier:
+        """Where datagrams go out now."""
+        return self._carriers[0] if self.route is None else self.route.carrier
 
     @property
     def failure(self) -> Failure | None:
@@ -127,16 +139,38 @@ class Driver:
 
     def connect(self, address: Address) -> None:
         """Clients: begin the handshake with this address."""
-        self.quic.connect(address, now=self.reactor.seconds())
+        self.quic.connect(Route(address, self.carrier), now=self.reactor.seconds())
         self._turn()
 
-    def datagram_received(self, data: bytes, address: Address) -> None:
+    def migrate(self, carrier: Carrier | None, address: Address | None) -> None:
+        """Clients: see `Http3Connection.migrate`."""
+        present = self.route
+        if present is None:
+            raise ValueError("the connection has not begun")
+        route = Route(address or present.address, carrier or present.carrier)
+        known = route.carrier in self._carriers
+        if self._failure is not None:
+            if not known:
+                route.carrier.close()
+            return
+        if not known:
+            self._carriers.append(route.carrier)
+        self.quic.migrate(route, now=self.reactor.seconds())
+        self._turn()
+
+    def datagram_received(
+        self, data: bytes, address: Address, carrier: Carrier | None = None
+    ) -> None:
         """Feed one datagram; the answer goes out with `batch_done`, at the latest
-        before the reactor sleeps."""
+        before the reactor sleeps.
+
+        :param carrier: what brought it; the first one when left out.
+        """
         if self._failure is not None:
             self._repeat_close()
             return
-        self.quic.receive_datagram(data, address, now=self.reactor.seconds())
+        route = Route(address, carrier or self._carriers[0])
+        self.quic.receive_datagram(data, route, now=self.reactor.seconds())
         self._drain()
         if self._failure is not None:
             self._turn()
@@ -180,8 +214,7 @@ class Driver:
             return
         closing = self.quic.terminated is not None
         datagrams = self.quic.datagrams_to_send(now=self.reactor.seconds())
-        if datagrams:
-            self.carrier.send_many(datagrams)
+        self._send(datagrams)
         if not closing and self.quic.terminated is not None:
             self._closing_datagrams = datagrams
         for stream_id in self.quic.take_forgotten():
@@ -190,6 +223,25 @@ class Driver:
         self._drain()
         self._tell_drained()
         self._set_timer()
+        if len(self._carriers) > 1 and self._failure is None:
+            self._close_unused()
+
+    def _send(self, datagrams: Sequence[tuple[bytes, Route]]) -> None:
+        for carrier, group in groupby(datagrams, key=_carrier_of):
+            carrier.send_many([(data, route.address) for data, route in group])
+
+    def _close_unused(self) -> None:
+        """Close the carriers on which nothing comes or goes any more."""
+        used = [route.carrier for route in self.quic.routes()]
+        for carrier in [carrier for carrier in self._carriers if carrier not in used]:
+            self._carriers.remove(carrier)
+            carrier.close()
+
+    def close_carriers(self) -> None:
+        """Clients, when all is over: the carriers are free."""
+        carriers, self._carriers = self._carriers, self._carriers[:1]
+        for carrier in carriers:
+            carrier.close()
 
     def _set_timer(self) -> None:
         at = self.quic.get_timer()
@@ -210,7 +262,7 @@ class Driver:
         # (RFC 9000 section 10.2.1): at its 1st, 2nd, 4th, 8th... datagram.
         self._closing_received += 1
         if self._closing_received & (self._closing_received - 1) == 0:
-            self.carrier.send_many(self._closing_datagrams)
+            self._send(self._closing_datagrams)
 
     # Events.
 
@@ -245,7 +297,11 @@ class Driver:
         if self._failure is not None:
             return
         self._failure = failure(
-            ConnectionClosed(event.error_code, event.reason_phrase, by_peer=self.quic.ended_by_peer)
+            ConnectionReset()
+            if self.quic.was_reset
+            else ConnectionClosed(
+                event.error_code, event.reason_phrase, by_peer=self.quic.ended_by_peer
+            )
         )
         waiting, self._waiting = self._waiting, {}
         self._flushing.clear()
@@ -296,3 +352,7 @@ class Driver:
             if self.quic.unsent(stream_id) == 0:
                 del self._flushing[stream_id]
                 done()
+
+
+def _carrier_of(datagram: tuple[bytes, Route]) -> Carrier:
+    return datagram[1].carrier

@@ -68,6 +68,7 @@ def listen(
     on_connection: Callable[[Http3Connection], None],
     site: Site | None = None,
     owner: int = 0,
+    static_key: bytes | None = None,
 ) -> Listening:
     """Accept HTTP/3 connections on a UDP port.
 
@@ -77,11 +78,18 @@ def listen(
     :param on_connection: called with each accepted connection.
     :param site: answers the requests of connections; None answers 404.
     :param owner: tag of this process in its connection ids, 0 to 255.
+    :param static_key: a kept secret of 32 bytes. With it clients notice at once that
+        the server was restarted, even when it was killed; see `ServerEndpoint`.
     :raises ValueError: when the certificate or its key cannot be read.
     :raises CannotListenError: when the port is taken.
     """
     server = ServerEndpoint(
-        reactor=reactor, tls=tls, on_connection=on_connection, site=site, owner=owner
+        reactor=reactor,
+        tls=tls,
+        on_connection=on_connection,
+        site=site,
+        owner=owner,
+        static_key=static_key,
     )
     carrier = UdpCarrier(reactor, server.datagram_received, interface=interface, port=port)
     server.start(CarrierByAddress(carrier))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from edgetainer.quic.codes import CLEAN
+from edgetainer.quic.codes import CLEAN, NO_ERROR
 
 
 class Lost(ConnectionLost):
@@ -35,6 +35,16 @@ class ConnectionClosed(Lost):
         self.by_peer = by_peer
         who = "the peer" if by_peer else "this side"
         super().__init__(f"QUIC connection closed by {who}: 0x{code:x} {reason}".rstrip())
+
+
+class ConnectionReset(ConnectionClosed):
+    """The peer knows nothing of the connection any more: it was restarted.
+
+    It said so with a stateless reset (RFC 9000 section 10.3), which carries no code.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(NO_ERROR, "it was restarted (stateless reset)", by_peer=True)
 
 
 class StreamReset(Lost):
@@ -85,7 +95,9 @@ class CertificateRefused(Exception):
 
 def tell_end(waiter: Deferred[None], reason: Failure) -> None:
     """Fire what `notify_close` gave: with None if the end was wanted, else the reason."""
-    if isinstance(reason.value, ConnectionClosed) and reason.value.code in CLEAN:
+    error = reason.value
+    wanted = isinstance(error, ConnectionClosed) and error.code in CLEAN
+    if wanted and not isinstance(error, ConnectionReset):
         waiter.callback(None)
     else:
         waiter.errback(reason)

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-from edgetainer.quic.carriers import Address
+from edgetainer.quic.carriers import Address, Carrier
 from edgetainer.quic.codes import H3_NO_ERROR, H3_STREAM_CREATION_ERROR, SESSION_GONE
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
@@ -103,6 +103,25 @@ class Http3Connection:
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""
         return self.driver.ping()
+
+    def migrate(self, carrier: Carrier | None = None, address: Address | None = None) -> None:
+        """Clients: our address has changed, or the server is to be reached another way.
+
+        With neither argument the local address behind the carrier has changed: the
+        server is told from the new one at once, and again until it answers. With a
+        carrier or an address the connection moves there as soon as the server has
+        answered there, and stays where it is when there is no answer within 15 s.
+        Requests, sessions and streams go on. Carriers that lead nowhere any more are
+        closed, so a given one belongs to the connection from now on.
+
+        :param carrier: must hand its datagrams to `datagram_received`.
+        :param address: the server's; the present one when left out.
+        """
+        self.driver.migrate(carrier, address)
+
+    def datagram_received(self, data: bytes, address: Address, carrier: Carrier) -> None:
+        """One datagram from a carrier that was given to `migrate`."""
+        self.driver.datagram_received(data, address, carrier)
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Close the connection; `code` 0 means all is well."""

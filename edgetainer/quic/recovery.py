@@ -61,6 +61,9 @@ class Undoing(Protocol):
     def on_spurious_loss(self, now: float, packets: list[QuicSentPacket]) -> None:
         """These were reported as lost, and arrived."""
 
+    def on_path_changed(self, now: float) -> None:
+        """Nothing is known of the path to the peer any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
@@ -380,6 +383,24 @@ class Recovery(QuicPacketRecovery):
         if first < now:
             # The time since the first Initial packet (RFC 9002 section 6.2.2).
             self.rtt.initial = self._rtt_initial = min(now - first, INITIAL_RTT_MAX)
+
+    def on_path_changed(self, *, now: float) -> None:
+        """Begin anew on another network (RFC 9000 section 9.4).
+
+        What is under way on the old path is still acknowledged or sent again, but
+        counts no longer: neither its losses nor its bytes say anything of the new one.
+        """
+        for space in self.spaces:
+            flying = [packet for packet in space.sent_packets.values() if packet.in_flight]
+            self._cc.on_packets_expired(packets=flying)
+            for packet in flying:
+                packet.in_flight = False
+        self.rtt = RttEstimator(self.rtt.initial)
+        self._rtt_initialized = False
+        self._rtt_min = math.inf
+        self._pto_count = 0
+        if self._undoing is not None:
+            self._undoing.on_path_changed(now=now)
 
     def discard_space(self, space: QuicPacketSpace) -> None:
         """The keys of a space are gone: nothing more will be heard of it."""

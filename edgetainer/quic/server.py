@@ -9,6 +9,7 @@ forged source address costs 30 microseconds and no memory (RFC 9000 section
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -21,7 +22,6 @@ from aioquic.quic.packet import (
     encode_quic_version_negotiation,
     pull_quic_header,
 )
-from aioquic.quic.retry import QuicRetryTokenHandler
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -37,6 +37,8 @@ from edgetainer.quic.connection import (
 )
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.reset import Resets
+from edgetainer.quic.retry import RetryTokens
 from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
 from edgetainer.quic.site import MAX_BODY
 
@@ -67,7 +69,9 @@ class ServerEndpoint:
     :param site: answers requests; None answers 404 to all.
     :param owner: tag of this process, 0 to 255: the first byte of its connection
         ids, so that processes that share a port can tell whose a packet is.
-    :param retry: seals Retry tokens; processes that share a port share it.
+    :param static_key: what tokens are made with that outlive this process: Retry
+        tokens and stateless reset tokens. It is secret, and kept, and processes that
+        share a port share it; None draws one for this process.
     """
 
     _log = Logger()
@@ -82,7 +86,7 @@ class ServerEndpoint:
         limits: Limits = SERVER_LIMITS,
         max_body: int = MAX_BODY,
         owner: int = 0,
-        retry: QuicRetryTokenHandler | None = None,
+        static_key: bytes | None = None,
     ) -> None:
         self._reactor = reactor
         self._on_connection = on_connection
@@ -90,7 +94,9 @@ class ServerEndpoint:
         self._limits = limits
         self._max_body = max_body
         self._owner = owner
-        self._retry = retry or QuicRetryTokenHandler()
+        key = static_key or os.urandom(32)
+        self._retry = RetryTokens(key)
+        self._resets = Resets(key, owner=owner)
         self._carrier: Carrier | None = None
         self._drivers: dict[bytes, Driver] = {}
         self._ids: dict[Driver, set[bytes]] = {}
@@ -128,7 +134,7 @@ class ServerEndpoint:
 
     def peers(self) -> list[Address]:
         """The address that each connection's client has now."""
-        return [peer for driver in self._ids if (peer := driver.quic.get_peer_address())]
+        return [route.address for driver in self._ids if (route := driver.route)]
 
     def _check_closed(self) -> None:
         if self._closing is not None and not self._ids and self._carrier is not None:
@@ -137,8 +143,17 @@ class ServerEndpoint:
 
     # Datagrams.
 
-    def datagram_received(self, data: bytes, address: Address) -> None:
-        """One datagram from the carrier; hostile until proven otherwise."""
+    def datagram_received(
+        self, data: bytes, address: Address, carrier: Carrier | None = None
+    ) -> None:
+        """One datagram from a carrier; hostile until proven otherwise.
+
+        :param carrier: what brought it, and what takes the answers; the one that was
+            given to `start` when left out.
+        """
+        carrier = carrier or self._carrier
+        if carrier is None:
+            return
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID_LENGTH)
         except ValueError:
@@ -146,11 +161,15 @@ class ServerEndpoint:
         driver = self._drivers.get(header.destination_cid)
         if driver is not None:
             self._touched[driver] = None
-            driver.datagram_received(data, address)
-        elif header.version is not None and len(data) >= SMALLEST_MAX_DATAGRAM_SIZE:
+            driver.datagram_received(data, address, carrier)
+        elif header.version is None:
+            reset = self._resets.answer(data, header.destination_cid, now=self._reactor.seconds())
+            if reset is not None:
+                carrier.send(reset, address)
+        elif len(data) >= SMALLEST_MAX_DATAGRAM_SIZE:
             # Smaller ones may not begin anything, nor make us answer with more
             # than they brought (RFC 9000 sections 6.1 and 14.1).
-            self._unknown(data, address, header, header.version)
+            self._unknown(carrier, data, address, header, header.version)
 
     def batch_done(self) -> None:
         """The carrier has no more datagrams for now: everybody who got some answers."""
@@ -162,23 +181,24 @@ class ServerEndpoint:
                 # A mistake of ours on one connection; the others have theirs to say.
                 self._log.failure("answering {peer} failed", peer=driver.peer)
 
-    def _unknown(self, data: bytes, address: Address, header: QuicHeader, version: int) -> None:
+    def _unknown(
+        self, carrier: Carrier, data: bytes, address: Address, header: QuicHeader, version: int
+    ) -> None:
         if header.packet_type == QuicPacketType.VERSION_NEGOTIATION or self._closing is not None:
             return
-        assert self._carrier is not None
         if version not in self._configuration.supported_versions:
             reply = encode_quic_version_negotiation(
                 source_cid=header.destination_cid,
                 destination_cid=header.source_cid,
                 supported_versions=self._configuration.supported_versions,
             )
-            self._carrier.send(reply, address)
+            carrier.send(reply, address)
         elif header.packet_type != QuicPacketType.INITIAL:
             return
         elif not header.token:
-            self._send_retry(self._carrier, address, header, version)
+            self._send_retry(carrier, address, header, version)
         else:
-            self._begin(self._carrier, data, address, header)
+            self._begin(carrier, data, address, header)
 
     def _send_retry(
         self, carrier: Carrier, address: Address, header: QuicHeader, version: int
@@ -222,6 +242,7 @@ class ServerEndpoint:
             limits=self._limits,
             verify_client=self._tls.verify_client,
             owner=self._owner,
+            make_token=self._resets.token,
             original_destination_connection_id=original,
             retry_source_connection_id=header.destination_cid,
         )

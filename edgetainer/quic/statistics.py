@@ -40,7 +40,8 @@ class Statistics:
     :param sent_by_class: bytes of streams by their class, each counted once however
         often it was sent; HTTP/3's own streams count as requests.
     :param received_by_class: the same; a stream has the class that this end gave it.
-    :param migrations: how often the peer's address changed (RFC 9000 section 9).
+    :param migrations: how often the peer was reached on another path (RFC 9000
+        section 9), each time after it had answered there.
     :param carrier: what carries the datagrams: "udp", for instance.
     :param datagram_size: bytes of the largest datagram that is sent.
     """
@@ -76,6 +77,8 @@ class Counting(QuicConnection):
     :ivar last_sent: when something was sent last; None before the first.
     """
 
+    migrations: int
+
     def __init__(self, **options: Any) -> None:
         self.last_received: float | None = None
         self.last_sent: float | None = None
@@ -85,7 +88,6 @@ class Counting(QuicConnection):
         self._bytes_received = 0
         self._sent_by_class: Counter[Priority] = Counter()
         self._received_by_class: Counter[Priority] = Counter()
-        self._migrations = 0
         self._silence_survived = 0.0
         super().__init__(**options)
 
@@ -95,7 +97,7 @@ class Counting(QuicConnection):
 
     def statistics(self) -> Statistics:
         """The numbers of this moment."""
-        loss = self._loss
+        loss, route = self._loss, self.get_peer_address()
         return Statistics(
             rtt=loss._rtt_smoothed if loss._rtt_initialized else None,
             min_rtt=loss._rtt_min if math.isfinite(loss._rtt_min) else None,
@@ -110,8 +112,8 @@ class Counting(QuicConnection):
             bytes_received=self._bytes_received,
             sent_by_class={one: self._sent_by_class[one] for one in Priority},
             received_by_class={one: self._received_by_class[one] for one in Priority},
-            migrations=self._migrations,
-            carrier=kind_of(self.get_peer_address()),
+            migrations=self.migrations,
+            carrier=kind_of(None if route is None else route.address),
             datagram_size=self._max_datagram_size,
         )
 
@@ -149,10 +151,7 @@ class Counting(QuicConnection):
         """Take one datagram; see the base class."""
         self._datagrams_received += 1
         self._bytes_received += len(data)
-        before = self.get_peer_address()
         super().receive_datagram(data, addr, now)
-        if before is not None and self.get_peer_address() != before:
-            self._migrations += 1
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
         """What is to be sent now; see the base class."""

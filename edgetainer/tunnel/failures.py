@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, TimeoutError  # noqa: A004 - 
 from twisted.internet.error import DNSLookupError
 
 from edgetainer.errors import EdgetainerError
-from edgetainer.quic.errors import ConnectionClosed, SessionClosed, SessionRefused
+from edgetainer.quic.errors import ConnectionClosed, ConnectionReset, SessionClosed, SessionRefused
 from edgetainer.tunnel.closing import CRYPTO_ERRORS, error_from_close
 from edgetainer.tunnel.messages import error_from
 from edgetainer.tunnel.wire import load_object, printable
@@ -21,6 +21,8 @@ def explain(reason: BaseException | None) -> EdgetainerError:
         return reason
     if isinstance(reason, SessionRefused):
         return _refusal(reason)
+    if isinstance(reason, ConnectionReset):
+        return EdgetainerError("session_closed", "The server was restarted.")
     if isinstance(reason, ConnectionClosed):
         return _closed(reason)
     if isinstance(reason, SessionClosed):

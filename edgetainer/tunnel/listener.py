@@ -55,6 +55,8 @@ class TunnelListener:
         as "time", "revision", "heartbeat_s", "keepalive_s"). It may refuse with
         an `EdgetainerError`, and should look once more whether the device's key
         is accepted: it may have been revoked since the handshake.
+    :param static_key: a kept secret, by which devices notice that a killed server is
+        back (`quic.server.ServerEndpoint`).
     :param deadline: seconds that a connection may be open without a session.
     """
 
@@ -67,9 +69,11 @@ class TunnelListener:
         tls: ServerTls,
         site: Site | None,
         on_session: OnSession,
+        static_key: bytes | None = None,
         deadline: float = OPEN_DEADLINE,
     ) -> None:
         self._reactor = reactor
+        self._static_key = static_key
         self._interface = interface
         self._port = port
         self._tls = tls
@@ -92,6 +96,7 @@ class TunnelListener:
             tls=self._tls,
             site=self._site,
             on_connection=self.connected,
+            static_key=self._static_key,
         )
 
     @property

@@ -15,6 +15,7 @@ from aioquic import tls
 from aioquic.h3.connection import H3Connection, H3Stream
 from aioquic.quic.connection import Limit, QuicConnection
 from aioquic.quic.recovery import QuicPacketRecovery
+from aioquic.quic.retry import QuicRetryTokenHandler
 from aioquic.quic.stream import QuicStreamReceiver, QuicStreamSender
 
 from tests.quic.pair import Pair
@@ -25,6 +26,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
 
 
 OVERRIDDEN = [
+    (QuicConnection, "datagrams_to_send", ["self", "now"]),
+    (QuicConnection, "get_timer", ["self"]),
     (QuicConnection, "_initialize", ["self", "peer_cid"]),
     (
         QuicConnection,
@@ -80,6 +83,13 @@ def test_overridden_methods_have_the_shape_we_know(
 
 
 CALLED = [
+    (QuicConnection, "_add_network_path"),
+    (QuicConnection, "_close_begin"),
+    (QuicConnection, "_find_network_path"),
+    (QuicConnection, "_flush_builder"),
+    (QuicConnection, "_retire_peer_cid"),
+    (QuicConnection, "_write_path_challenge_frame"),
+    (QuicConnection, "_write_ping_frame"),
     (QuicConnection, "_stream_can_send"),
     (QuicConnection, "_stream_can_receive"),
     (QuicConnection, "_send_probe"),
@@ -101,6 +111,8 @@ ATTRIBUTES: dict[str, list[str]] = {
     "quic": [
         "_close_event",
         "_configuration",
+        "_cryptos",
+        "_handshake_confirmed",
         "_host_cid_seq",
         "_host_cids",
         "_local_initial_source_connection_id",
@@ -116,6 +128,9 @@ ATTRIBUTES: dict[str, list[str]] = {
         "_max_datagram_size",
         "_network_paths",
         "_packet_number",
+        "_peer_cid",
+        "_spin_bit",
+        "_version",
         "_quic_logger",
         "_remote_ack_delay_exponent",
         "_remote_max_streams_bidi",
@@ -127,13 +142,27 @@ ATTRIBUTES: dict[str, list[str]] = {
         "tls",
     ],
     "loss": [
-        "_pto_count",
         "_cc",
+        "_pacer",
+        "_pto_count",
+        "_rtt_initial",
         "_rtt_initialized",
+        "_rtt_latest",
         "_rtt_min",
         "_rtt_smoothed",
+        "_rtt_variance",
         "_time_of_last_sent_ack_eliciting_packet",
     ],
+    "path": [
+        "addr",
+        "bytes_received",
+        "is_validated",
+        "local_challenge_sent",
+        "local_challenges",
+        "peer_cid",
+    ],
+    "connection_id": ["cid", "sequence_number", "stateless_reset_token"],
+    "retry": ["_aead"],
     "sender": [
         "_buffer",
         "_acked",
@@ -173,6 +202,9 @@ def test_attributes_that_we_touch_exist() -> None:
         "quic": quic,
         "loss": quic._loss,
         "space": quic._loss.spaces[-1],
+        "path": quic._network_paths[0],
+        "connection_id": quic._peer_cid,
+        "retry": QuicRetryTokenHandler(),
         "sender": stream.sender,
         "receiver": stream.receiver,
         "stream": stream,

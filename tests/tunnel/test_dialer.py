@@ -141,6 +141,38 @@ def test_a_server_that_is_silent_is_given_up_and_dialled_anew() -> None:
     world.until(lambda: device.connected, 80)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_device_notices_a_killed_server_as_soon_as_it_is_back(seed: int) -> None:
+    world = World(seed=seed, delay=0.04)
+    device = world.online(seed=seed)
+    world.kill_server()
+    world.pass_time(3)
+    world.serve()
+    back_at = world.now
+    # Something to say every 100 ms, as a terminal has; the answers do not come.
+    while not device.told("disconnected"):
+        device.dialer.request("GET", "/").addErrback(lambda _: None)
+        world.pass_time(0.1)
+    assert world.now - back_at < 0.3
+    world.until(lambda: device.connected)
+    print(f"connected {world.now - back_at:.2f} s after the server's return")
+    assert world.now - back_at < 2
+    assert len(device.attempts) == 2
+
+
+def test_an_idle_device_notices_a_killed_server_with_its_next_keepalive() -> None:
+    world = World(delay=0.04)
+    device = world.online()
+    world.kill_server()
+    world.pass_time(1)
+    world.serve()
+    back_at = world.now
+    world.until(lambda: not device.connected)
+    assert world.now - back_at < 10.1
+    world.until(lambda: device.connected)
+    assert world.now - back_at < 12
+
+
 def test_a_short_outage_keeps_the_session() -> None:
     world = World()
     device = world.online()
