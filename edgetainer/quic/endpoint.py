@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorPluggableNameResolver, IReactorTime, IReactorUDP
+from twisted.internet.interfaces import (
+    IReactorFDSet,
+    IReactorPluggableNameResolver,
+    IReactorTime,
+)
 from twisted.web.server import Site
 
 from edgetainer.quic.addresses import resolve
-from edgetainer.quic.carriers import Address, UdpCarrier
+from edgetainer.quic.carriers import Address
 from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
 from edgetainer.quic.settings import ClientTls, ServerTls
+from edgetainer.quic.udp import UdpCarrier
 from edgetainer.quic.websocket_server import CarrierByAddress, WebSocketDoor
 
 __all__ = ["ClientTls", "Listening", "Reactor", "ServerTls", "connect", "listen"]
 
 
-class Reactor(IReactorTime, IReactorUDP, IReactorPluggableNameResolver):
+class Reactor(IReactorTime, IReactorFDSet, IReactorPluggableNameResolver):
     """What is asked of the reactor."""
 
 
@@ -91,7 +96,13 @@ def listen(
         owner=owner,
         static_key=static_key,
     )
-    carrier = UdpCarrier(reactor, server.datagram_received, interface=interface, port=port)
+    carrier = UdpCarrier(
+        reactor,
+        server.datagram_received,
+        batch_done=server.batch_done,
+        interface=interface,
+        port=port,
+    )
     server.start(CarrierByAddress(carrier))
     door = WebSocketDoor(reactor=reactor, received=server.datagram_received, in_use=server.peers)
     return Listening(server, carrier, door)
@@ -114,7 +125,13 @@ def connect(
     def resolved(addresses: list[str]) -> Deferred[Http3Connection]:
         address = addresses[0]
         interface = "::" if ":" in address else "0.0.0.0"  # noqa: S104  # a client's own socket
-        carrier = UdpCarrier(reactor, client.datagram_received, interface=interface, port=0)
+        carrier = UdpCarrier(
+            reactor,
+            client.datagram_received,
+            batch_done=client.batch_done,
+            interface=interface,
+            port=0,
+        )
         return client.connect(carrier, (address, port))
 
     return resolve(reactor, host).addCallback(resolved)
