@@ -26,11 +26,7 @@ from aioquic.quic.connection import (
     END_STATES,
     QuicConnectionId,
     QuicConnectionState,
-    QuicNetworkPath,
 )
-from aioquic.quic.packet_builder import QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketSpace
-from aioquic.quic.stream import QuicStream
 
 from edgetainer.quic.acks import Acknowledging
 from edgetainer.quic.credit import (
@@ -49,9 +45,10 @@ from edgetainer.quic.handshake import (
 from edgetainer.quic.migration import Paths
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
-from edgetainer.quic.schedule import Priority, Schedule, unsent
-from edgetainer.quic.sender import Streams, StreamSender
+from edgetainer.quic.schedule import Priority
+from edgetainer.quic.sender import StreamSender
 from edgetainer.quic.statistics import Counting
+from edgetainer.quic.writing import Writing
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -76,7 +73,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(Counting, Paths, Resettable, Acknowledging):
+class Connection(Counting, Paths, Resettable, Acknowledging, Writing):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -117,14 +114,8 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
         self._verify_client = verify_client
         self._owner = owner
         self._make_token = make_token
-        self._unsent_total = 0
         self._held = 0
         self._window = Window(limits.connection_window, limits.connection_window_max)
-        self._stream_windows: dict[int, Window] = {}
-        self._forgotten: list[int] = []
-        self._schedule = Schedule()
-        self._priorities: dict[int, Priority] = {}
-        self._streams = Streams()
         self._local_max_data.value = self._local_max_data.sent = limits.connection_window
         self._local_max_stream_data_bidi_local = limits.stream_window
         self._local_max_stream_data_bidi_remote = limits.stream_window
@@ -185,11 +176,6 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
                 self._consume_connection(missing, now=self.last_received or 0.0)
         return event
 
-    def take_forgotten(self) -> list[int]:
-        """Streams that finished since the last call, both halves acknowledged."""
-        forgotten, self._forgotten = self._forgotten, []
-        return forgotten
-
     # Receiving.
 
     def consume(self, stream_id: int, count: int, *, now: float) -> None:
@@ -198,14 +184,14 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
         :param stream_id: the stream they came on; it may be finished already.
         :param now: seconds on the clock that drives the connection.
         """
-        stream = self._streams.get(stream_id)
+        stream = self._stream(stream_id)
         if stream is not None and not stream.receiver.is_finished:
-            window = self._stream_windows.get(stream_id)
-            if window is None:
-                window = self._stream_windows[stream_id] = Window(
-                    self._limits.stream_window, self._limits.stream_window_max
-                )
-            stream.max_stream_data_local = window.consume(count, now=now, rtt=self.rtt)
+            if stream.window is None:
+                stream.window = Window(self._limits.stream_window, self._limits.stream_window_max)
+            limit = stream.window.consume(count, now=now, rtt=self.rtt)
+            if limit != stream.max_stream_data_local:
+                stream.max_stream_data_local = limit
+                self._schedule.tell(stream)
         self._consume_connection(count, now=now)
 
     def hold(self, count: int, *, now: float) -> None:
@@ -232,24 +218,10 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
 
     # Sending.
 
-    def unsent(self, stream_id: int) -> int:
-        """Bytes accepted for the stream that have never been sent."""
-        stream = self._streams.get(stream_id)
-        return 0 if stream is None else unsent(stream)
-
-    @property
-    def unsent_total(self) -> int:
-        """Bytes accepted on all streams that have never been sent."""
-        return self._unsent_total
-
     def priority(self, stream_id: int) -> Priority:
         """How urgent this end's bytes on the stream are."""
-        return self._priorities.get(stream_id, Priority.REQUEST)
-
-    def set_priority(self, stream_id: int, priority: Priority) -> None:
-        """Class this end's bytes on the stream; the peer classes its own."""
-        if stream_id in self._streams:
-            self._priorities[stream_id] = priority
+        stream = self._stream(stream_id)
+        return Priority.REQUEST if stream is None else stream.priority
 
     def can_open_stream(self) -> bool:
         """Whether the peer's limit admits one more bidirectional stream at once."""
@@ -270,11 +242,6 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
             and stream.sender._reset_error_code is None
         )
 
-    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
-        """Queue bytes for a stream; see the base class."""
-        super().send_stream_data(stream_id, data, end_stream)
-        self._unsent_total += len(data)
-
     def abandon(self, stream_id: int, error_code: int, *, reading: bool, writing: bool) -> None:
         """Give up one or both halves of a stream, whatever state it is in.
 
@@ -288,63 +255,7 @@ class Connection(Counting, Paths, Resettable, Acknowledging):
         if reading and self._stream_can_receive(stream_id) and not stream.receiver.is_finished:
             stream.receiver.stop(error_code)
 
-    # Overridden: writing packets.
-
-    def _write_application(
-        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
-    ) -> None:
-        # The base sees, and may forget, only the streams that were chosen.
-        everything = self._streams
-        shown, others = self._schedule.choose(self._streams_queue, builder.max_flight_bytes)
-        chosen: dict[int, QuicStream] = {
-            stream.stream_id: stream  # type: ignore[misc]
-            for stream in shown
-        }
-        self._streams = dict(chosen)
-        self._streams_queue = shown
-        try:
-            super()._write_application(builder, network_path, now)
-        finally:
-            for stream_id in chosen.keys() - self._streams.keys():
-                del everything[stream_id]
-                self._forgotten.append(stream_id)
-                self._stream_windows.pop(stream_id, None)
-                self._priorities.pop(stream_id, None)
-            self._streams = everything
-            self._unsent_total = sum(map(unsent, others)) + sum(map(unsent, chosen.values()))
-            self._streams_queue = self._schedule.next_queue(self._streams_queue, others, everything)
-
-    def _write_stream_frame(
-        self,
-        builder: QuicPacketBuilder,
-        space: QuicPacketSpace,
-        stream: QuicStream,
-        max_offset: int,
-    ) -> int:
-        used = super()._write_stream_frame(builder, space, stream, max_offset)
-        if used > 0:
-            self._schedule.served(stream)
-        return used
-
-    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        # The base doubles the limit when half of it is used; `consume` decides here.
-        limit = self._local_max_data
-        used, limit.used = limit.used, 0
-        try:
-            super()._write_connection_limits(builder, space)
-        finally:
-            limit.used = used
-
-    def _write_stream_limits(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
-    ) -> None:
-        # As above.
-        receiver = stream.receiver
-        highest, receiver.highest_offset = receiver.highest_offset, 0
-        try:
-            super()._write_stream_limits(builder, space, stream)
-        finally:
-            receiver.highest_offset = highest
+    # Overridden: connection ids.
 
     def _replenish_connection_ids(self) -> None:
         known = self._host_cid_seq

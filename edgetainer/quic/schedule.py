@@ -1,18 +1,31 @@
-"""Which streams a packet may take from, and whose turn is next.
+"""Whose turn it is: which stream the next bytes of a packet are taken from.
 
-aioquic walks each stream twice for each packet; with a thousand idle streams, or
-a hundred that wait for the congestion window, that costs more than all the rest.
-It is shown only those that can write something now. And it keeps those that it
-served in a set, whose order is anybody's: here they go last, in the order in
-which they were served, so that everyone gets a turn.
+Only streams that wait to send are known here, so that idle ones cost nothing:
+`wake` puts a stream into its class's ring, and whoever finds it with nothing to
+send takes it out. Every step is O(1), amortised.
+
+- Interactive streams go first. While others wait, these get a byte for each nine,
+  so that a terminal full of output leaves them a tenth.
+- The other classes share by weight, in bytes: a surplus round robin, which lets
+  a turn be overdrawn by the frame that ends it and takes that from the next.
+- Streams of one class share equally, by the same rule. One that begins to send
+  goes before those that have been sending (RFC 8290 section 4.1): answers
+  to short requests pass long transfers.
+
+A stream that its own flow control stops leaves the ring until its credit comes.
+One that the connection's stops waits aside, in order, until there is some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from enum import IntEnum
+from collections import OrderedDict, deque
+from enum import Enum, IntEnum, auto
 
-from aioquic.quic.stream import QuicStream
+QUANTUM = 1_500
+"""Bytes of one turn: about a datagram, so that a turn fills a packet."""
+
+INTERACTIVE_SHARE = 9
+"""Bytes that interactive streams may send for each byte of the others that wait."""
 
 
 class Priority(IntEnum):
@@ -31,69 +44,215 @@ class Priority(IntEnum):
     """Transfers, where only the whole matters."""
 
 
+WEIGHTS = {Priority.REQUEST: 2, Priority.BULK: 1}
+"""How the classes behind the interactive one share what it leaves them."""
+
+
+class Readiness(Enum):
+    """What stands between a stream and its next byte."""
+
+    READY = auto()
+    NOTHING = auto()
+    """It has nothing to send."""
+    STREAM_CREDIT = auto()
+    """The peer admits no more on this stream (RFC 9000 section 4.1)."""
+    CONNECTION_CREDIT = auto()
+    """The peer admits no more on the connection."""
+
+
+class Place(Enum):
+    """Where a stream is in its ring."""
+
+    OUT = auto()
+    IN = auto()
+    ASIDE = auto()
+
+
+class Sending:
+    """What the schedule keeps of a stream; streams inherit it.
+
+    :ivar priority: its class; `Schedule.classify` changes it.
+    :ivar has_news: whether it is in the list of those with frames besides data.
+    """
+
+    def __init__(self, priority: Priority) -> None:
+        self.priority = priority
+        self.place = Place.OUT
+        self.surplus = 0
+        self.has_news = False
+
+    def readiness(self, credit: int) -> Readiness:
+        """Whether it can send under its own limit and the connection's.
+
+        :param credit: bytes that the peer still admits on the connection.
+        """
+        raise NotImplementedError
+
+
+class Ring:
+    """The streams of one class that wait to send."""
+
+    def __init__(self, weight: int = 1) -> None:
+        self.weight = weight
+        self.surplus = 0
+        self._fresh: deque[Sending] = deque()
+        self._rotation: deque[Sending] = deque()
+        self._aside: OrderedDict[Sending, None] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._fresh or self._rotation or self._aside)
+
+    def enter(self, stream: Sending) -> None:
+        """A stream that was out of the ring may have something to send."""
+        stream.place = Place.IN
+        stream.surplus = QUANTUM
+        self._fresh.append(stream)
+
+    def come_back(self, stream: Sending) -> None:
+        """One that waited aside can go on without new credit: it repeats lost bytes."""
+        del self._aside[stream]
+        stream.place = Place.IN
+        self._rotation.append(stream)
+
+    def remove(self, stream: Sending) -> None:
+        """Take a stream out, wherever it is; O(n), for what happens once in its life."""
+        if stream.place is Place.ASIDE:
+            del self._aside[stream]
+        elif stream in self._fresh:
+            self._fresh.remove(stream)
+        else:
+            self._rotation.remove(stream)
+        stream.place = Place.OUT
+
+    def pick(self, credit: int) -> Sending | None:
+        """Whose turn it is; it stays so until its turn is used up.
+
+        :param credit: bytes that the peer still admits on the connection.
+        """
+        while True:
+            queue = self._fresh or self._rotation
+            if not queue:
+                if credit <= 0 or not self._aside:
+                    return None
+                self._resume_one()
+                continue
+            stream = queue[0]
+            match stream.readiness(credit):
+                case Readiness.READY if stream.surplus > 0:
+                    return stream
+                case Readiness.READY:
+                    stream.surplus += QUANTUM
+                    queue.popleft()
+                    self._rotation.append(stream)
+                    if credit > 0 and self._aside:
+                        self._resume_one()
+                case Readiness.CONNECTION_CREDIT:
+                    queue.popleft()
+                    self._aside[stream] = None
+                    stream.place = Place.ASIDE
+                case Readiness.NOTHING if queue is self._fresh:
+                    # It waits for its turn among the others before it counts as
+                    # new again: else many small writes would pass them for ever.
+                    queue.popleft()
+                    self._rotation.append(stream)
+                case _:
+                    queue.popleft()
+                    stream.place = Place.OUT
+
+    def _resume_one(self) -> None:
+        stream, _ = self._aside.popitem(last=False)
+        stream.place = Place.IN
+        self._rotation.appendleft(stream)
+
+
 class Schedule:
-    """The turns of one connection's streams, from one packet to the next."""
+    """The turns of one connection's streams.
+
+    :ivar news: streams with frames besides data (resets, limits, their end).
+    """
 
     def __init__(self) -> None:
-        self._served: dict[QuicStream, None] = {}
+        self.news: deque[Sending] = deque()
+        self._urgent = Ring()
+        self._shared = deque(Ring(weight) for weight in WEIGHTS.values())
+        self._rings = {Priority.INTERACTIVE: self._urgent}
+        self._rings |= zip(WEIGHTS, self._shared, strict=True)
+        # Bytes that interactive streams sent while others waited, less their
+        # multiple of what the others had.
+        self._ahead = 0
 
-    def choose(
-        self, queue: Iterable[QuicStream], room: int | None
-    ) -> tuple[list[QuicStream], list[QuicStream]]:
-        """Divide the queue into those to show and the others, each in its order.
+    def wake(self, stream: Sending) -> None:
+        """It has something to send, or may send more than before."""
+        if stream.place is Place.OUT:
+            self._rings[stream.priority].enter(stream)
 
-        :param room: bytes that congestion control admits now; None for no limit.
+    def repeat(self, stream: Sending) -> None:
+        """It has something to send again, for which no new credit is needed."""
+        if stream.place is Place.ASIDE:
+            self._rings[stream.priority].come_back(stream)
+        else:
+            self.wake(stream)
+
+    def tell(self, stream: Sending) -> None:
+        """It has other frames to send, or it is finished."""
+        if not stream.has_news:
+            stream.has_news = True
+            self.news.append(stream)
+
+    def told(self) -> None:
+        """The first of `news` was dealt with."""
+        self.news.popleft().has_news = False
+
+    def classify(self, stream: Sending, priority: Priority) -> None:
+        """Put it into another class."""
+        if stream.priority is not priority:
+            waiting = stream.place is not Place.OUT
+            if waiting:
+                self._rings[stream.priority].remove(stream)
+            stream.priority = priority
+            if waiting:
+                self._rings[priority].enter(stream)
+
+    def urgent(self, credit: int) -> Sending | None:
+        """The interactive stream whose turn it is, if one can send."""
+        return self._urgent.pick(credit)
+
+    def pick(self, credit: int, reserve: int) -> Sending | None:
+        """Whose turn it is, of all that can send.
+
+        :param credit: bytes that the peer still admits on the connection.
+        :param reserve: how many of these are for interactive streams only.
         """
-        shown: list[QuicStream] = []
-        others: list[QuicStream] = []
-        for stream in queue:
-            if has_news(stream):
-                shown.append(stream)
-            elif stream.sender.buffer_is_empty or (room is not None and room <= 0):
-                others.append(stream)
+        urgent = self._urgent.pick(credit)
+        if urgent is not None and self._ahead < INTERACTIVE_SHARE * QUANTUM:
+            return urgent
+        other = self._pick_shared(credit - reserve)
+        if other is None:
+            self._ahead = 0
+            return urgent
+        return other
+
+    def served(self, stream: Sending, count: int) -> None:
+        """So many bytes of the stream went into a packet."""
+        stream.surplus -= count
+        if stream.priority is not Priority.INTERACTIVE:
+            self._rings[stream.priority].surplus -= count
+            self._ahead = max(0, self._ahead - INTERACTIVE_SHARE * count)
+        elif any(self._shared):
+            self._ahead += count
+
+    def _pick_shared(self, credit: int) -> Sending | None:
+        empty = 0
+        while empty < len(self._shared):
+            ring = self._shared[0]
+            stream = ring.pick(credit)
+            if stream is None:
+                ring.surplus = 0
+                empty += 1
+            elif ring.surplus > 0:
+                return stream
             else:
-                shown.append(stream)
-                if room is not None:
-                    room -= sendable(stream)
-        return shown, others
-
-    def served(self, stream: QuicStream) -> None:
-        """Bytes of the stream went into the packet."""
-        self._served.pop(stream, None)
-        self._served[stream] = None
-
-    def next_queue(
-        self, left: Iterable[QuicStream], others: list[QuicStream], kept: Container[int]
-    ) -> list[QuicStream]:
-        """The queue for the next packet: those that were not shown, not served, served.
-
-        :param left: what is left of the queue of those that were shown.
-        :param kept: ids of the streams that still exist.
-        """
-        served, self._served = self._served, {}
-        waiting = [stream for stream in left if stream not in served]
-        return others + waiting + [stream for stream in served if stream.stream_id in kept]
-
-
-def unsent(stream: QuicStream) -> int:
-    """Bytes accepted for the stream that have never been sent."""
-    if stream.sender._reset_error_code is not None:
-        return 0
-    return stream.sender._buffer_stop - stream.sender.highest_offset
-
-
-def has_news(stream: QuicStream) -> bool:
-    """Whether there is more to do for the stream than to send its data."""
-    return (
-        stream.sender.reset_pending
-        or stream.receiver.stop_pending
-        or stream.max_stream_data_local != stream.max_stream_data_local_sent
-        or stream.is_finished
-    )
-
-
-def sendable(stream: QuicStream) -> int:
-    """At least this many bytes of the stream may be sent under its own limit."""
-    for pending in stream.sender._pending:
-        return max(0, min(pending.stop, stream.max_stream_data_remote) - pending.start)
-    return 0
+                ring.surplus += ring.weight * QUANTUM
+                empty = 0
+            self._shared.rotate(-1)
+        return None

@@ -9,7 +9,7 @@ what is not acknowledged is never forgotten.
 from __future__ import annotations
 
 from aioquic.quic.packet_builder import QuicDeliveryState
-from aioquic.quic.stream import QuicStream, QuicStreamSender
+from aioquic.quic.stream import QuicStreamSender
 
 
 class StreamSender(QuicStreamSender):
@@ -83,12 +83,3 @@ class StreamSender(QuicStreamSender):
     def _release(self, stop: int) -> None:
         del self._buffer[: stop - self._buffer_start]
         self._buffer_start = stop
-
-
-class Streams(dict[int, QuicStream]):
-    """A connection's streams by id; each gets our sender as it comes to be."""
-
-    def __setitem__(self, stream_id: int, stream: QuicStream) -> None:
-        if not isinstance(stream.sender, StreamSender):
-            stream.sender = StreamSender(stream_id, not stream.sender.is_finished)
-        super().__setitem__(stream_id, stream)

@@ -107,7 +107,12 @@ class Pair:
     """Both ends, connected."""
 
     def __init__(
-        self, *, site: Resource | None = None, server: dict[str, Any] | None = None, **network: Any
+        self,
+        *,
+        site: Resource | None = None,
+        server: dict[str, Any] | None = None,
+        client: dict[str, Any] | None = None,
+        **network: Any,
     ) -> None:
         self.network = Network(**network)
         self.accepted: list[Http3Connection] = []
@@ -118,7 +123,7 @@ class Pair:
             on_connection=self._connected,
             **(server or {}),
         )
-        self.client = self.network.run(self.network.connect())
+        self.client = self.network.run(self.network.connect(**(client or {})))
         self.session = self.network.run(self.client.open_session("/tunnel", headers=[(b"a", b"b")]))
         self.server_session = self.sessions[0]
 

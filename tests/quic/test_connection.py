@@ -245,7 +245,7 @@ def test_windows_grow_for_a_reader_that_keeps_up_and_not_beyond_their_bounds() -
     pair.network.until(lambda: len(client.data) > 3_000_000)
     quic = pair.client.driver.quic
     assert (
-        STREAM_WINDOW < quic._stream_windows[server.transport.stream_id].size <= STREAM_WINDOW_MAX
+        STREAM_WINDOW < quic._streams[server.transport.stream_id].window.size <= STREAM_WINDOW_MAX
     )
     pair.network.until(lambda: len(client.data) == 6_000_000)
 

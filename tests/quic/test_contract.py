@@ -14,6 +14,7 @@ import pytest
 from aioquic import tls
 from aioquic.h3.connection import H3Connection, H3Stream
 from aioquic.quic.connection import Limit, QuicConnection
+from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.retry import QuicRetryTokenHandler
 from aioquic.quic.stream import QuicStreamReceiver, QuicStreamSender
@@ -37,6 +38,11 @@ OVERRIDDEN = [
     (QuicConnection, "_payload_received", ["self", "context", "plain", "crypto_frame_required"]),
     (QuicConnection, "_receive_retry_packet", ["self", "header", "packet_without_tag", "now"]),
     (QuicConnection, "_replenish_connection_ids", ["self"]),
+    (QuicConnection, "_get_or_create_stream", ["self", "frame_type", "stream_id"]),
+    (QuicConnection, "_get_or_create_stream_for_send", ["self", "stream_id"]),
+    (QuicConnection, "_unblock_streams", ["self", "is_unidirectional"]),
+    (QuicConnection, "_handle_max_stream_data_frame", ["self", "context", "frame_type", "buf"]),
+    (QuicConnection, "_on_max_stream_data_delivery", ["self", "delivery", "stream"]),
     (QuicConnection, "_write_application", ["self", "builder", "network_path", "now"]),
     (QuicConnection, "_write_connection_limits", ["self", "builder", "space"]),
     (
@@ -93,6 +99,19 @@ CALLED = [
     (QuicConnection, "_stream_can_send"),
     (QuicConnection, "_stream_can_receive"),
     (QuicConnection, "_send_probe"),
+    (QuicConnection, "_stream_limit"),
+    (QuicConnection, "_write_ack_frame"),
+    (QuicConnection, "_write_crypto_frame"),
+    (QuicConnection, "_write_handshake_done_frame"),
+    (QuicConnection, "_write_new_connection_id_frame"),
+    (QuicConnection, "_write_path_challenge_frame"),
+    (QuicConnection, "_write_path_response_frame"),
+    (QuicConnection, "_write_ping_frame"),
+    (QuicConnection, "_write_reset_stream_frame"),
+    (QuicConnection, "_write_retire_connection_id_frame"),
+    (QuicConnection, "_write_stop_sending_frame"),
+    (QuicConnection, "_write_streams_blocked_frame"),
+    (QuicPacketBuilder, "_end_packet"),
     (QuicPacketRecovery, "_get_loss_space"),
     (QuicPacketRecovery, "_in_persistent_congestion"),
     (QuicPacketRecovery, "_log_metrics_updated"),
@@ -110,8 +129,22 @@ def test_methods_that_we_call_exist(owner: type, name: str) -> None:
 ATTRIBUTES: dict[str, list[str]] = {
     "quic": [
         "_close_event",
-        "_configuration",
+        "_crypto_streams",
         "_cryptos",
+        "_handshake_complete",
+        "_handshake_done_pending",
+        "_pacing_at",
+        "_ping_pending",
+        "_probe_pending",
+        "_remote_max_data",
+        "_remote_max_data_used",
+        "_remote_max_streams_uni",
+        "_retire_connection_ids",
+        "_spaces",
+        "_streams_blocked_bidi",
+        "_streams_blocked_pending",
+        "_streams_blocked_uni",
+        "_configuration",
         "_handshake_confirmed",
         "_host_cid_seq",
         "_host_cids",
@@ -160,6 +193,8 @@ ATTRIBUTES: dict[str, list[str]] = {
         "local_challenge_sent",
         "local_challenges",
         "peer_cid",
+        "validation_deadline",
+        "remote_challenges",
     ],
     "connection_id": ["cid", "sequence_number", "stateless_reset_token"],
     "retry": ["_aead"],
@@ -179,7 +214,12 @@ ATTRIBUTES: dict[str, list[str]] = {
         "reset_pending",
     ],
     "receiver": ["_buffer", "highest_offset", "is_finished", "stop_pending"],
-    "stream": ["max_stream_data_local", "max_stream_data_local_sent", "max_stream_data_remote"],
+    "stream": [
+        "is_blocked",
+        "max_stream_data_local",
+        "max_stream_data_local_sent",
+        "max_stream_data_remote",
+    ],
     "tls": ["_peer_certificate", "_peer_certificate_chain", "_request_client_certificate"],
     "h3": [
         "_blocked_streams",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from aioquic.quic import events
 from aioquic.quic.packet import QuicStreamFrame
 from aioquic.quic.packet_builder import QuicDeliveryState
-from aioquic.quic.stream import QuicStream, QuicStreamReceiver
+from aioquic.quic.stream import QuicStreamReceiver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetainer.quic.sender import Streams, StreamSender
+from edgetainer.quic.sender import StreamSender
 from tests.quic.pair import pattern
 
 ACKED, LOST = QuicDeliveryState.ACKED, QuicDeliveryState.LOST
@@ -151,12 +151,3 @@ def test_a_reset_ends_it_whatever_was_under_way(
     assert sender.is_finished
     sender.on_reset_delivery(LOST)
     assert not sender.reset_pending, "a copy that is thought lost changes nothing"
-
-
-def test_streams_get_our_sender_as_they_are_made() -> None:
-    streams = Streams()
-    streams[4] = QuicStream(stream_id=4)
-    streams[7] = QuicStream(stream_id=7, writable=False)
-    assert isinstance(streams[4].sender, StreamSender)
-    assert not streams[4].sender.is_finished
-    assert streams[7].sender.is_finished

@@ -1,0 +1,447 @@
+"""What goes into each packet, once the handshake has keys for data.
+
+aioquic asks every stream of the connection, twice, for every packet. Here a
+`Schedule` knows the few that have something to send, and a packet costs the same
+beside a thousand idle streams as beside none. Two more differences:
+
+- *No runts.* Stream data waits until the congestion window has room for a whole
+  datagram, instead of filling the last hundred bytes of it with a short one.
+- *Interactive bytes wait for nobody.* They go first into each packet, and when the
+  pacer or the window holds everything else back, a few packets with nothing else
+  may still leave (`AHEAD`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import Enum, auto
+from typing import Any, cast
+
+from aioquic import tls
+from aioquic._buffer import Buffer
+from aioquic.quic.connection import (
+    Limit,
+    NetworkAddress,
+    QuicConnection,
+    QuicNetworkPath,
+    QuicReceiveContext,
+    stream_is_client_initiated,
+    stream_is_unidirectional,
+)
+from aioquic.quic.packet import QuicFrameType, QuicPacketType
+from aioquic.quic.packet_builder import (
+    QuicDeliveryState,
+    QuicPacketBuilder,
+    QuicPacketBuilderStop,
+)
+from aioquic.quic.recovery import QuicPacketSpace
+from aioquic.quic.stream import QuicStream
+
+from edgetainer.quic.schedule import Priority
+from edgetainer.quic.stream_state import Ledger, Stream
+
+AHEAD = 4
+"""Datagrams with interactive bytes, limits or resets that may leave in a round trip
+although the pacer or the congestion window says no: a burst of keystrokes, and less
+than half of the window that every connection may begin with (RFC 9002 section 7.2)."""
+
+SHORTEST_ROUND_S = 0.01
+"""Seconds that such a round trip lasts at least."""
+
+RESERVE = 32 * 1024
+"""Bytes of the peer's connection window that only interactive streams may use, so
+that bulk which is stuck there does not stop a terminal; at most an eighth of it."""
+
+SMALLEST_SPACE = 32
+"""Bytes of a packet that must be left for one more stream's frame: in fewer the
+header would take more than the data."""
+
+
+class Leave(Enum):
+    """What may go out at this moment."""
+
+    ALL = auto()
+    URGENT = auto()
+    """Interactive bytes and frames without data, as part of `AHEAD`."""
+    ACK = auto()
+    """Acknowledgements, which nothing holds back (RFC 9002 section 7)."""
+    NOTHING = auto()
+
+
+class Writing(QuicConnection):
+    """Fills packets; a part of `connection.Connection`."""
+
+    def __init__(self, **options: Any) -> None:
+        self._ledger = Ledger()
+        self._schedule = self._ledger.schedule
+        self._forgotten: list[int] = []
+        self._ahead = float(AHEAD)
+        self._ahead_at = 0.0
+        self._reserve = 0
+        self._frames_due = False
+        self._all_sent = False
+        super().__init__(**options)
+
+    # For whoever writes.
+
+    def set_priority(self, stream_id: int, priority: Priority) -> None:
+        """Class this end's bytes on the stream; the peer classes its own."""
+        stream = self._stream(stream_id)
+        if stream is not None:
+            self._schedule.classify(stream, priority)
+
+    def unsent(self, stream_id: int) -> int:
+        """Bytes accepted for the stream that have never been sent."""
+        stream = self._stream(stream_id)
+        return 0 if stream is None else stream.sender.unsent
+
+    @property
+    def unsent_total(self) -> int:
+        """Bytes accepted on all streams that have never been sent."""
+        return self._ledger.unsent
+
+    def take_forgotten(self) -> list[int]:
+        """Streams that finished since the last call, both halves acknowledged."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
+
+    def send_datagram_frame(self, data: bytes) -> None:
+        """Not offered: nothing would bound the queue of such datagrams (RFC 9221).
+
+        :raises RuntimeError: always.
+        """
+        raise RuntimeError("unreliable datagrams are not offered")
+
+    # Streams that come to be, can go on, and end.
+
+    def _stream(self, stream_id: int) -> Stream | None:
+        return cast("Stream | None", self._streams.get(stream_id))
+
+    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
+        if stream_id not in self._streams:
+            super()._get_or_create_stream(frame_type, stream_id)
+            self._adopt_streams()
+        return self._streams[stream_id]
+
+    def _get_or_create_stream_for_send(self, stream_id: int) -> QuicStream:
+        if stream_id not in self._streams:
+            super()._get_or_create_stream_for_send(stream_id)
+            self._adopt_streams()
+        return self._streams[stream_id]
+
+    def _adopt_streams(self) -> None:
+        """Put our own streams in the place of those that the base has just made."""
+        for made in self._streams_queue:
+            assert made.stream_id is not None
+            stream = self._streams[made.stream_id] = Stream(
+                made.stream_id,
+                self._ledger,
+                limit_local=made.max_stream_data_local,
+                limit_remote=made.max_stream_data_remote,
+                readable=not made.receiver.is_finished,
+                writable=not made.sender.is_finished,
+            )
+            if made.is_blocked:
+                stream.is_blocked = True
+                uni = stream_is_unidirectional(stream.stream_id)
+                blocked = self._streams_blocked_uni if uni else self._streams_blocked_bidi
+                blocked[-1] = stream
+        self._streams_queue.clear()
+
+    def _unblock_streams(self, is_unidirectional: bool) -> None:
+        blocked = self._streams_blocked_uni if is_unidirectional else self._streams_blocked_bidi
+        before = list(blocked)
+        super()._unblock_streams(is_unidirectional)
+        for stream in before[: len(before) - len(blocked)]:
+            self._schedule.wake(cast(Stream, stream))
+
+    def _handle_max_stream_data_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        buf.seek(start)
+        super()._handle_max_stream_data_frame(context, frame_type, buf)
+        stream = self._stream(stream_id)
+        if stream is not None:
+            self._schedule.wake(stream)
+
+    def _on_max_stream_data_delivery(self, delivery: QuicDeliveryState, stream: QuicStream) -> None:
+        super()._on_max_stream_data_delivery(delivery, stream)
+        if delivery is not QuicDeliveryState.ACKED:
+            self._schedule.tell(cast(Stream, stream))
+
+    def _discard_finished(self) -> None:
+        """Forget the streams that both ends have finished with."""
+        for stream in self._ledger.take_finished():
+            stream_id = stream.stream_id
+            if self._streams.pop(stream_id, None) is None:
+                continue
+            self._forgotten.append(stream_id)
+            if stream_is_client_initiated(stream_id) != self._is_client:
+                # The peer may open another one for it (RFC 9000 section 4.6).
+                self._stream_limit(stream_id).value += 1
+
+    def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
+        super()._parse_transport_parameters(data, from_session_ticket)
+        self._reserve = min(RESERVE, self._remote_max_data // 8)
+
+    # Packets.
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """What is to be sent now; see the base class."""
+        self._all_sent = False
+        datagrams = super().datagrams_to_send(now)
+        if self._all_sent:
+            # Only now, when these packets count as in flight: the controller
+            # remembers up to where its samples say little.
+            limited = getattr(self._loss._cc, "on_application_limited", None)
+            if limited is not None:
+                limited(now)
+        return datagrams
+
+    def _write_application(
+        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
+    ) -> None:
+        self._discard_finished()
+        pair = self._cryptos[tls.Epoch.ONE_RTT]
+        if not pair.send.is_valid():
+            return  # There is no early data: we keep no session tickets.
+        space = self._spaces[tls.Epoch.ONE_RTT]
+        window = builder.max_flight_bytes
+        self._frames_due = self._has_frames(network_path)
+        while True:
+            builder.max_flight_bytes = window
+            leave = self._may_leave(builder, space, now)
+            if leave is Leave.NOTHING:
+                break
+            if leave is Leave.URGENT:
+                builder.max_flight_bytes = builder._flight_bytes + self._max_datagram_size
+            builder.start_packet(QuicPacketType.ONE_RTT, pair)
+            with suppress(QuicPacketBuilderStop):  # What does not fit goes into the next.
+                self._fill(builder, network_path, space, leave, now)
+            empty = builder.packet_is_empty
+            # Now, so that what is left of the window is known.
+            builder._end_packet()
+            if not empty:
+                self._loss._pacer.update_after_send(now=now)
+            if leave is Leave.URGENT:
+                self._ahead -= 1  # Even for nothing, so that this comes to an end.
+            elif empty:
+                break
+        self._all_sent = (
+            window is not None
+            and window - builder._flight_bytes >= self._max_datagram_size
+            and self._schedule.pick(self._credit(), self._reserve) is None
+        )
+
+    def _may_leave(self, builder: QuicPacketBuilder, space: QuicPacketSpace, now: float) -> Leave:
+        has_room = (
+            builder.max_flight_bytes is None
+            or builder.max_flight_bytes - builder._flight_bytes >= self._max_datagram_size
+        )
+        pacing_at = self._loss._pacer.next_send_time(now=now)
+        self._pacing_at = None
+        if has_room and (pacing_at is None or self._probe_pending):
+            return Leave.ALL
+        if self._ahead_of_time(now) >= 1 and (
+            self._frames_due
+            or self._schedule.news
+            or self._schedule.urgent(self._credit()) is not None
+        ):
+            return Leave.URGENT
+        if has_room and (
+            self._frames_due
+            or self._schedule.news
+            or self._schedule.pick(self._credit(), self._reserve) is not None
+        ):
+            # Without room an acknowledgement will tell when to go on.
+            self._pacing_at = pacing_at
+        return Leave.ACK if space.ack_at is not None and space.ack_at <= now else Leave.NOTHING
+
+    def _ahead_of_time(self, now: float) -> float:
+        """How many packets may leave before their time; refilled over a round trip."""
+        if now > self._ahead_at:
+            round_trip = max(self._loss._rtt_smoothed, SHORTEST_ROUND_S)
+            gained = AHEAD * (now - self._ahead_at) / round_trip
+            self._ahead = min(float(AHEAD), self._ahead + gained)
+            self._ahead_at = now
+        return self._ahead
+
+    def _credit(self) -> int:
+        """Bytes that the peer still admits on the connection."""
+        return self._remote_max_data - self._remote_max_data_used
+
+    # One packet.
+
+    def _fill(
+        self,
+        builder: QuicPacketBuilder,
+        network_path: QuicNetworkPath,
+        space: QuicPacketSpace,
+        leave: Leave,
+        now: float,
+    ) -> None:
+        if space.ack_at is not None and (
+            # Before its time beside interactive bytes, whose packet has room for it.
+            space.ack_at <= now or self._schedule.urgent(self._credit()) is not None
+        ):
+            self._write_ack_frame(builder=builder, space=space, now=now)
+        if leave is Leave.ACK:
+            return
+        if self._frames_due:
+            self._write_frames(builder, network_path, space, now)
+            self._frames_due = False
+        if self._schedule.news:
+            self._write_news(builder, space)
+        self._write_data(builder, space, leave)
+
+    def _has_frames(self, network_path: QuicNetworkPath) -> bool:
+        """Whether the connection itself has something to say."""
+        if (
+            self._ping_pending
+            or self._probe_pending
+            or not self._crypto_streams[tls.Epoch.ONE_RTT].sender.buffer_is_empty
+        ):
+            return True
+        if not self._handshake_complete:
+            return False
+        return bool(
+            self._handshake_done_pending
+            or network_path.remote_challenges
+            or not (network_path.is_validated or network_path.local_challenge_sent)
+            or self._retire_connection_ids
+            or self._streams_blocked_pending
+            or self._local_max_data.value != self._local_max_data.sent
+            or _is_due(self._local_max_streams_bidi)
+            or _is_due(self._local_max_streams_uni)
+            or not all(each.was_sent for each in self._host_cids)
+        )
+
+    def _write_frames(
+        self,
+        builder: QuicPacketBuilder,
+        network_path: QuicNetworkPath,
+        space: QuicPacketSpace,
+        now: float,
+    ) -> None:
+        """The connection's own frames, in aioquic's order."""
+        if self._handshake_complete:
+            self._write_path_frames(builder, network_path, now)
+            for connection_id in self._host_cids:
+                if not connection_id.was_sent:
+                    self._write_new_connection_id_frame(builder, connection_id)
+            while self._retire_connection_ids:
+                self._write_retire_connection_id_frame(builder, self._retire_connection_ids[0])
+                self._retire_connection_ids.pop(0)
+            if self._streams_blocked_pending:
+                self._write_streams_blocked(builder)
+            self._write_connection_limits(builder, space)
+        if self._ping_pending:
+            self._write_ping_frame(builder, self._ping_pending)
+            self._ping_pending.clear()
+        if self._probe_pending:
+            self._write_ping_frame(builder, comment="probe")
+            self._probe_pending = False
+        crypto = self._crypto_streams[tls.Epoch.ONE_RTT]
+        if not crypto.sender.buffer_is_empty:
+            self._write_crypto_frame(builder, space, crypto)
+
+    def _write_path_frames(
+        self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
+    ) -> None:
+        if not (network_path.is_validated or network_path.local_challenge_sent):
+            # The client has moved (RFC 9000 section 9.3).
+            self._write_path_challenge_frame(builder, network_path)
+            if network_path.validation_deadline is None:
+                # RFC 9000 section 8.2.4.
+                network_path.validation_deadline = now + 3 * max(
+                    self._loss.get_probe_timeout(), 2 * self._configuration.initial_rtt
+                )
+        if self._handshake_done_pending:
+            self._write_handshake_done_frame(builder)
+            self._handshake_done_pending = False
+        while network_path.remote_challenges:
+            self._write_path_response_frame(builder, network_path.remote_challenges[0])
+            network_path.remote_challenges.popleft()
+
+    def _write_streams_blocked(self, builder: QuicPacketBuilder) -> None:
+        for blocked, frame_type, limit in (
+            (
+                self._streams_blocked_bidi,
+                QuicFrameType.STREAMS_BLOCKED_BIDI,
+                self._remote_max_streams_bidi,
+            ),
+            (
+                self._streams_blocked_uni,
+                QuicFrameType.STREAMS_BLOCKED_UNI,
+                self._remote_max_streams_uni,
+            ),
+        ):
+            if blocked:
+                self._write_streams_blocked_frame(builder, frame_type, limit)
+        self._streams_blocked_pending = False
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        # The base doubles the limit when half of it is used; `consume` decides here.
+        limit = self._local_max_data
+        used, limit.used = limit.used, 0
+        try:
+            super()._write_connection_limits(builder, space)
+        finally:
+            limit.used = used
+
+    def _write_news(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        """Limits, STOP_SENDING and RESET_STREAM of the streams that have any."""
+        news = self._schedule.news
+        while news:
+            stream = cast(Stream, news[0])
+            if not stream.is_finished:
+                if stream.max_stream_data_local_sent != stream.max_stream_data_local:
+                    self._write_stream_limits(builder, space, stream)
+                if stream.receiver.stop_pending:
+                    self._write_stop_sending_frame(builder, stream)
+                if stream.sender.reset_pending:
+                    self._write_reset_stream_frame(builder, stream)
+            self._schedule.told()
+
+    def _write_stream_limits(
+        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
+    ) -> None:
+        # As for the connection's limit.
+        receiver = stream.receiver
+        highest, receiver.highest_offset = receiver.highest_offset, 0
+        try:
+            super()._write_stream_limits(builder, space, stream)
+        finally:
+            receiver.highest_offset = highest
+
+    def _write_data(self, builder: QuicPacketBuilder, space: QuicPacketSpace, leave: Leave) -> None:
+        schedule = self._schedule
+        while builder.remaining_flight_space >= SMALLEST_SPACE:
+            credit = self._credit()
+            if leave is Leave.ALL:
+                turn = schedule.pick(credit, self._reserve)
+            else:
+                turn = schedule.urgent(credit)
+            if turn is None:
+                return
+            stream = cast(Stream, turn)
+            if stream.priority is not Priority.INTERACTIVE:
+                credit -= self._reserve
+            start = builder._buffer.tell()
+            self._remote_max_data_used += self._write_stream_frame(
+                builder,
+                space,
+                stream,
+                min(stream.sender.highest_offset + max(0, credit), stream.max_stream_data_remote),
+            )
+            written = builder._buffer.tell() - start
+            if not written:
+                return
+            schedule.served(stream, written)
+
+
+def _is_due(limit: Limit) -> bool:
+    """Whether MAX_STREAMS goes out: when it grants more than the peer has left."""
+    return limit.sent - limit.used < limit.value - limit.sent
