@@ -77,6 +77,7 @@ class Http3Connection:
         self._sessions: dict[int, WebTransportSession] = {}
         self._uncredited: dict[int, int] = {}
         self._requests: set[int] = set()
+        self._hearing: list[Deferred[None]] = []
         driver.handler = self
 
     # For the application.
@@ -99,6 +100,35 @@ class Http3Connection:
     def statistics(self) -> Statistics:
         """How the connection fares at this moment."""
         return self.driver.quic.statistics()
+
+    @property
+    def last_sent(self) -> float:
+        """`reactor.seconds()` when something was sent last."""
+        return self.driver.quic.last_sent or 0.0
+
+    def take_silence(self) -> float:
+        """See `statistics.Counting.take_silence`."""
+        return self.driver.quic.take_silence()
+
+    def notify_heard(self) -> Deferred[None]:
+        """Fires soon after the next packet of the peer; any number may wait.
+
+        It never fires when the connection ends first.
+        """
+        waiter: Deferred[None] = Deferred()
+        self._hearing.append(waiter)
+        self.driver.quic.on_heard = self._heard
+        return waiter
+
+    def _heard(self) -> None:
+        self.driver.quic.on_heard = None
+        # In a turn of its own: now a packet is being read.
+        self.driver.reactor.callLater(0, self._tell_heard)
+
+    def _tell_heard(self) -> None:
+        waiters, self._hearing = self._hearing, []
+        for waiter in waiters:
+            waiter.callback(None)
 
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""

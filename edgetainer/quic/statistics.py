@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,8 @@ class Counting(QuicConnection):
     :ivar last_received: seconds on the caller's clock when the last packet came
         that was authentic and no duplicate; None before the first.
     :ivar last_sent: when something was sent last; None before the first.
+    :ivar on_heard: called when such a packet comes, in the middle of reading it, so
+        that no more may be done than to remember it.
     """
 
     migrations: int
@@ -82,6 +84,7 @@ class Counting(QuicConnection):
     def __init__(self, **options: Any) -> None:
         self.last_received: float | None = None
         self.last_sent: float | None = None
+        self.on_heard: Callable[[], None] | None = None
         self._datagrams_sent = 0
         self._datagrams_received = 0
         self._bytes_sent = 0
@@ -169,4 +172,6 @@ class Counting(QuicConnection):
         spoke = max(self.last_received or 0.0, self.last_sent or 0.0)
         self._silence_survived = max(self._silence_survived, context.time - spoke)
         self.last_received = context.time
+        if self.on_heard is not None:
+            self.on_heard()
         return super()._payload_received(context, plain, crypto_frame_required)

@@ -11,12 +11,13 @@ from typing import Protocol
 #: First bound of the wait, in seconds: a short hiccup costs a second.
 LEAST = 1.0
 
-#: Largest bound of the wait, in seconds: a device is back within a minute of
-#: its server, and ten thousand devices knock fewer than 350 times a second.
-MOST = 60.0
+#: Largest bound of the wait, in seconds, on a standard link: with the 15 s of an
+#: attempt a device is back within a minute of its server, and ten thousand devices
+#: knock fewer than 450 times a second.
+MOST = 45.0
 
-# 2**6 seconds are over MOST; counting on would overflow one day.
-_MOST_FAILURES = 6
+# 2**12 seconds are over any bound; counting on would overflow one day.
+_MOST_FAILURES = 12
 
 
 class Chance(Protocol):
@@ -27,15 +28,19 @@ class Chance(Protocol):
 
 
 class Backoff:
-    """Counts failures in a row and draws the next wait."""
+    """Counts failures in a row and draws the next wait.
 
-    def __init__(self, random: Chance) -> None:
+    :param most: largest bound of the wait, in seconds.
+    """
+
+    def __init__(self, random: Chance, *, most: float = MOST) -> None:
         self._random = random
+        self._most = most
         self._failures = 0
 
     def next(self) -> float:
         """Count a failure; return the seconds to wait, 0 to the present bound."""
-        bound = min(MOST, LEAST * 2.0**self._failures)
+        bound = min(self._most, LEAST * 2.0**self._failures)
         self._failures = min(self._failures + 1, _MOST_FAILURES)
         return self._random.uniform(0.0, bound)
 

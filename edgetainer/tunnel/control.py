@@ -1,7 +1,7 @@
 """The control channel: the server's word to the agent itself.
 
-One a session, opened by the server. It carries doorbells today; later versions
-may add frame types, which this one ignores.
+One a session, opened by the server. It carries doorbells to the device, and from it
+how long it may be silent; later versions may add frame types, which this one ignores.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgetainer.tunnel.channel import FrameProtocol
-from edgetainer.tunnel.messages import Doorbell, FrameType
+from edgetainer.tunnel.messages import Doorbell, FrameType, KeepaliveWish
 
 
 @implementer(IPushProducer)
 class ControlChannel(FrameProtocol):
-    """The server's end: rings, and keeps the newest ring for a device that is slow."""
+    """The server's end: rings, and keeps the newest ring for a device that is slow.
 
-    def __init__(self) -> None:
+    :param on_keepalive: called with the seconds that the device may be silent.
+    """
+
+    def __init__(self, on_keepalive: Callable[[float], None] = lambda seconds: None) -> None:
+        self._on_keepalive = on_keepalive
         self._paused = False
         self._waiting: int | None = None
         self._on_end: Callable[[], None] | None = None
@@ -43,7 +47,8 @@ class ControlChannel(FrameProtocol):
         transport.registerProducer(self, True)
 
     def frame_received(self, type: FrameType, payload: bytes) -> None:
-        """The device has nothing to say here yet."""
+        if type is FrameType.KEEPALIVE:
+            self._on_keepalive(KeepaliveWish.parse(payload).keepalive_s)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
@@ -70,6 +75,10 @@ class Ears(FrameProtocol):
 
     def __init__(self, on_doorbell: Callable[[int], None]) -> None:
         self._on_doorbell = on_doorbell
+
+    def wish(self, keepalive_s: float) -> None:
+        """Tell the server how long the device may be silent."""
+        self.send(KeepaliveWish(keepalive_s))
 
     def frame_received(self, type: FrameType, payload: bytes) -> None:
         if type is FrameType.DOORBELL:

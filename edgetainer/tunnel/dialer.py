@@ -4,6 +4,10 @@ A round tries every address of every configured name in turn; between rounds
 the device waits with full jitter under a bound that doubles. Completing the
 handshake is not being accepted (TLS 1.3 clients finish before the server has
 judged them): only the server's answer to the session resets the bound.
+
+A server that falls silent is not given up: QUIC goes on probing, and after an
+outage the connection is what it was. Beside it the device dials anew, for the
+server may have moved or lost its memory; what answers first is kept.
 """
 
 from __future__ import annotations
@@ -25,9 +29,11 @@ from edgetainer.tunnel.backoff import Backoff, Chance
 from edgetainer.tunnel.closing import close_code
 from edgetainer.tunnel.doors import Doors
 from edgetainer.tunnel.failures import explain
+from edgetainer.tunnel.keepalive import Bounds, Keepalive
 from edgetainer.tunnel.limits import HELLO_HEADER, OPEN_DEADLINE, SESSION_PATH
 from edgetainer.tunnel.link import REQUEST_TIMEOUT, Link
 from edgetainer.tunnel.messages import encode_hello, parse_hello
+from edgetainer.tunnel.profiles import STANDARD, LinkProfile
 
 log = Logger()
 
@@ -38,7 +44,13 @@ _RIVAL_WITHIN = 60.0
 #: Where the bound of the wait begins after meeting a rival: 2**3 s.
 _RIVAL_FAILURES = 3
 
+#: Seconds that a silent connection is given to answer once the server has answered
+#: another one: QUIC's probes lie two seconds apart at most.
+_ANSWER_WITHIN = 3.0
+
 T = TypeVar("T")
+Still = Callable[[], bool]
+"""Whether what is under way is still wanted."""
 Connect = Callable[[str, int, ClientTls, float], Deferred[Http3Connection]]
 Resolve = Callable[[str], Deferred[list[str]]]
 
@@ -56,6 +68,9 @@ class Dialer:
     :param on_failure: called with the reason when a whole round has failed;
         ``certificate_refused`` means that waiting will not help but enrolling will.
     :param random: chance for the jitter.
+    :param profile: what the device's link is like.
+    :param recall: what is remembered of the present network's keepalive.
+    :param remember: called with what was learned of it, when a session ends.
     :param connect: as `quic.endpoint.connect`: host, port, identity, seconds.
     :param resolve: the addresses of a name.
     """
@@ -72,6 +87,9 @@ class Dialer:
         on_disconnected: Callable[[EdgetainerError], object],
         on_doorbell: Callable[[int], object],
         random: Chance,
+        profile: LinkProfile = STANDARD,
+        recall: Callable[[], Bounds | None] = lambda: None,
+        remember: Callable[[Bounds], object] = lambda bounds: None,
         on_failure: Callable[[EdgetainerError], object] = lambda error: None,
         connect: Connect | None = None,
         resolve: Resolve | None = None,
@@ -85,7 +103,10 @@ class Dialer:
         self._on_disconnected = on_disconnected
         self._on_doorbell = on_doorbell
         self._on_failure = on_failure
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(random, most=profile.redial_most_s)
+        self._profile = profile
+        self._recall = recall
+        self._remember = remember
         self._rivals = 0
         self._connect = connect or self._connect_udp
         self._resolve = resolve or self._resolve_name
@@ -111,11 +132,14 @@ class Dialer:
         It may be called at any moment, from the listeners too.
         """
         self._wanted = None
+        self._stop_waiting()
         if self._link is not None:
             return self._link.shut(EdgetainerError("session_closed", "The agent is stopping."))
+        return succeed(None)
+
+    def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
-        return succeed(None)
 
     def request(
         self,
@@ -135,21 +159,37 @@ class Dialer:
         return self._link.request(method, path, json=json, headers=headers, timeout=timeout)
 
     async def _run(self, wanted: object) -> None:
-        while self._wanted is wanted:
+        def still() -> bool:
+            return self._wanted is wanted
+
+        while still():
+            link = await self._dial(still)
+            while link is not None:
+                link = await self._live(link)
+            await self._wait(still)
+
+    async def _dial(self, still: Still, beside: Link | None = None) -> Link | None:
+        """Rounds and waits, until there is a link or it is not wanted any more.
+
+        :param beside: a link whose server is silent.
+        """
+        while still():
             try:
-                link = await self._round(wanted)
+                return await self._round(still, beside)
             except EdgetainerError as error:
-                if self._wanted is not wanted:
-                    return
+                if not still():
+                    break
                 _guard(self._on_failure, error)
-            else:
-                await self._live(link)
-            if self._wanted is not wanted:
-                return
-            wait = self._backoff.next()
-            log.info("dialling again in {wait:.1f} s", wait=wait)
-            with suppress(CancelledError):
-                await self._pause(deferLater(self._reactor, wait))
+            await self._wait(still)
+        return None
+
+    async def _wait(self, still: Still) -> None:
+        if not still():
+            return
+        wait = self._backoff.next()
+        log.info("dialling again in {wait:.1f} s", wait=wait)
+        with suppress(CancelledError):
+            await self._pause(deferLater(self._reactor, wait))
 
     async def _pause(self, waiting: Deferred[T]) -> T:
         """Wait, so that `stop` may cancel it."""
@@ -159,17 +199,17 @@ class Dialer:
         finally:
             self._waiting = None
 
-    async def _round(self, wanted: object) -> Link:
+    async def _round(self, still: Still, beside: Link | None) -> Link:
         """Try every address once; raise the last error if all failed."""
         error = EdgetainerError("unavailable", "The server's names are not known just now.")
         for host, port in self._addresses:
-            if self._wanted is not wanted:
+            if not still():
                 raise error
             for address in await self._addresses_of(host):
-                if self._wanted is not wanted:
+                if not still():
                     raise error  # stopped while we looked it up or dialled
                 try:
-                    return await self._attempt(address, port)
+                    return await self._attempt(address, port, still, beside)
                 except EdgetainerError as failed:
                     error = failed
                 log.warn("no session at {host} ({address} port {port}): {error}",
@@ -187,14 +227,24 @@ class Dialer:
             log.warn("{host} cannot be resolved: {error}", host=host, error=error)
             return []
 
-    async def _attempt(self, address: str, port: int) -> Link:
+    async def _attempt(self, address: str, port: int, still: Still, beside: Link | None) -> Link:
         """Connect and be accepted, or raise `EdgetainerError`."""
+        keepalive = None
+        if self._profile.learns:
+            keepalive = Keepalive(self._recall(), now=self._reactor.seconds())
         connection: Http3Connection | None = None
         try:
             connecting = self._connect(address, port, self._tls(), OPEN_DEADLINE)
             connection = await self._pause(connecting)
+            if beside is not None:
+                # A new session would end the old one; may it speak first.
+                beside.ask()
+                await self._pause(deferLater(self._reactor, _ANSWER_WITHIN))
+            if not still():
+                raise EdgetainerError("session_closed", "It is not needed any more.")
+            hello = {**self._hello(), **_profile_fields(self._profile, keepalive)}
             opening = connection.open_session(
-                SESSION_PATH, headers=[(HELLO_HEADER, encode_hello(self._hello()))]
+                SESSION_PATH, headers=[(HELLO_HEADER, encode_hello(hello))]
             )
             session = await self._pause(opening.addTimeout(OPEN_DEADLINE, self._reactor))
             answer = dict(session.headers).get(HELLO_HEADER, b"")
@@ -205,6 +255,7 @@ class Dialer:
                 hello=parse_hello(answer),
                 doors=self._doors,
                 on_doorbell=lambda revision: _guard(self._on_doorbell, revision),
+                keepalive=keepalive,
             )
         except Exception as reason:
             error = explain(reason)
@@ -212,16 +263,53 @@ class Dialer:
                 connection.close(close_code(error), error.code)
             raise error from reason
 
-    async def _live(self, link: Link) -> None:
+    async def _live(self, link: Link) -> Link | None:
+        """See a link to its end; returns the one that took its place, if one did."""
         self._link = link
         self._backoff.reset()
-        log.info("connected to {peer[0]} port {peer[1]}", peer=link.peer)
+        numbers = link.statistics()
+        log.info("connected to {peer[0]} port {peer[1]} by {carrier}, round trip {rtt:.0f} ms",
+                 peer=link.peer, carrier=numbers.carrier,
+                 rtt=1000 * (numbers.rtt or 0.0))  # fmt: skip
         _guard(self._on_connected, link.hello)
+        newer: Link | None = None
+        while newer is None and not link.closed:
+            await _first(link.notify_silence(), link.notify_close())
+            if not link.closed:
+                newer = await self._search_beside(link)
+        if newer is not None:
+            link.close(EdgetainerError("session_closed", "Another connection took its place."))
         error = await link.notify_close()
         self._link = None
-        log.info("disconnected: {why}", why=error.detail)
+        numbers = link.statistics()
+        log.info("disconnected after {lived:.0f} s by {carrier}, round trip {rtt:.0f} ms,"
+                 " {loss:.1%} of packets lost: {why}", why=error.detail,
+                 lived=self._reactor.seconds() - link.opened_at, carrier=numbers.carrier,
+                 rtt=1000 * (numbers.rtt or 0.0), loss=numbers.loss)  # fmt: skip
+        if link.learned is not None:
+            _guard(self._remember, link.learned)
+        # However long it was looked for: whoever says goodbye can be dialled at once.
+        self._backoff.reset()
         self._mind_rivals(link, error)
         _guard(self._on_disconnected, error)
+        return newer
+
+    async def _search_beside(self, link: Link) -> Link | None:
+        """Dial anew while this link's server is silent; None when it is not, or it ends."""
+        log.warn("the server is silent; looking for it by another connection")
+        wanted = self._wanted
+
+        def still() -> bool:
+            return self._wanted is wanted and link.silent and not link.closed
+
+        # Whatever ends the silence ends the wait or the attempt that is under way.
+        over = _first(link.notify_heard(), link.notify_close())
+        over.addCallback(lambda _: self._stop_waiting())
+        await self._wait(still)
+        newer = await self._dial(still, link)
+        if newer is None and not link.closed:
+            log.info("the server is heard again")
+        return newer
 
     def _mind_rivals(self, link: Link, error: EdgetainerError) -> None:
         if error.code != "session_replaced":
@@ -238,6 +326,26 @@ class Dialer:
 
     def _resolve_name(self, host: str) -> Deferred[list[str]]:
         return resolve(self._reactor, host)
+
+
+def _profile_fields(profile: LinkProfile, keepalive: Keepalive | None) -> dict[str, Any]:
+    """What the hello says of a link that is not a standard one."""
+    if keepalive is None:
+        return {}
+    return {"profile": profile.name, "keepalive_s": round(keepalive.seconds, 1)}
+
+
+def _first(one: Deferred[Any], other: Deferred[Any]) -> Deferred[None]:
+    """Fires when either does, however it ends."""
+    either: Deferred[None] = Deferred()
+
+    def fired(_: object) -> None:
+        if not either.called:
+            either.callback(None)
+
+    one.addCallbacks(fired, fired)
+    other.addCallbacks(fired, fired)
+    return either
 
 
 def _died(failure: Any) -> None:

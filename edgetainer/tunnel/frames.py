@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self
 
-from edgetainer.tunnel.limits import MAX_CELLS, MAX_FRAME
+from edgetainer.tunnel.limits import MAX_CELLS, MAX_FRAME, MAX_KEEPALIVE
 from edgetainer.tunnel.wire import (
     MAX_INTEGER,
     check_integer,
+    check_number,
     check_text,
     dump_object,
     load_object,
@@ -36,6 +37,7 @@ class FrameType(IntEnum):
     SIGNAL = 4  #: a signal for the program, a `Signal`
     EXIT = 5  #: how the program ended, an `Exit`; the last frame of a channel
     DOORBELL = 6  #: the device's assignments changed, a `Doorbell`
+    KEEPALIVE = 7  #: how long the server shall wait before it speaks, a `KeepaliveWish`
 
 
 #: Frames whose payloads are parts of one run of bytes, to be cut anywhere.
@@ -177,6 +179,24 @@ class Doorbell:
 
     def encode(self) -> bytes:
         return _encode(self.TYPE, {"revision": self.revision})
+
+
+@dataclass(frozen=True)
+class KeepaliveWish:
+    """The device may be silent for so many seconds; then the server shall speak."""
+
+    TYPE: ClassVar[FrameType] = FrameType.KEEPALIVE
+    keepalive_s: float
+
+    def __post_init__(self) -> None:
+        check_number("keepalive_s", self.keepalive_s, above=0, most=MAX_KEEPALIVE)
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        return cls(keepalive_s=load_object(payload).get("keepalive_s", 0))
+
+    def encode(self) -> bytes:
+        return _encode(self.TYPE, {"keepalive_s": self.keepalive_s})
 
 
 def _encode(type: FrameType, fields: dict[str, Any]) -> bytes:

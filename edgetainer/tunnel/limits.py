@@ -27,6 +27,10 @@ OPEN_DEADLINE = 15.0
 #: Seconds between two signs of life of the device, unless the hello says otherwise.
 KEEPALIVE = 10.0
 
+#: Largest keepalive that either end may name, in seconds: an hour. What is used
+#: is less: `keepalive.MOST`.
+MAX_KEEPALIVE = 3_600.0
+
 #: Channels open at a time in one session. Each costs both ends some 10 KiB;
 #: a browser behind the gateway uses tens.
 MAX_CHANNELS = 1_024

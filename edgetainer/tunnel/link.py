@@ -1,7 +1,9 @@
 """The device's end of an accepted session.
 
 It lets the server's channels in, listens for the doorbell, gives signs of
-life, notices when the server gives none, and carries requests.
+life, notices when the server gives none, and carries requests. A silent server
+does not end it: the connection outlives an outage, and the dialer looks for the
+server by another one meanwhile.
 """
 
 from __future__ import annotations
@@ -20,22 +22,19 @@ from edgetainer.errors import EdgetainerError
 from edgetainer.quic.errors import StreamLimit
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.requests import Response
+from edgetainer.quic.statistics import Statistics
 from edgetainer.quic.webtransport import WebTransportSession
 from edgetainer.tunnel.closing import close_code
 from edgetainer.tunnel.control import Ears
 from edgetainer.tunnel.doors import Doors, IncomingChannel
 from edgetainer.tunnel.failures import explain
-from edgetainer.tunnel.limits import KEEPALIVE
+from edgetainer.tunnel.keepalive import Bounds, Keepalive
+from edgetainer.tunnel.limits import KEEPALIVE, MAX_KEEPALIVE
 from edgetainer.tunnel.messages import ControlTarget, Target
+from edgetainer.tunnel.profiles import METERED
+from edgetainer.tunnel.vigil import Deed, Listening, Pinging, Vigil
 
 log = Logger()
-
-#: Keepalives that may pass without a word from the server before the device
-#: dials anew. The server gives up sooner, so nothing is lost by it.
-_SILENT_KEEPALIVES = 2.0
-
-#: Largest keepalive that a server may ask for, in seconds: an hour.
-_MAX_KEEPALIVE = 3_600.0
 
 #: Seconds until a request without an answer fails.
 REQUEST_TIMEOUT = 60.0
@@ -47,9 +46,12 @@ class Link:
     :param hello: what the server said; "keepalive_s" is heeded.
     :param doors: decide on the server's channels.
     :param on_doorbell: called with the revision of each ring.
+    :param keepalive: how long the device may be silent, learned here; None where it
+        speaks at the server's pace.
 
     :ivar hello: as given.
     :ivar opened_at: seconds of the reactor's clock.
+    :ivar silent: whether the server has said nothing for longer than it should.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class Link:
         hello: Mapping[str, Any],
         doors: Doors,
         on_doorbell: Callable[[int], None],
+        keepalive: Keepalive | None = None,
     ) -> None:
         self.hello = dict(hello)
         self.opened_at = reactor.seconds()
+        self.silent = False
         self._reactor = reactor
         self._connection = connection
         self._doors = doors
@@ -71,8 +75,15 @@ class Link:
         self._ears: Ears | None = None
         self._closed: EdgetainerError | None = None
         self._waiters: list[Deferred[EdgetainerError]] = []
-        self._keepalive = _keepalive(self.hello)
-        self._pinged_at = self.opened_at
+        self._silences: list[Deferred[None]] = []
+        if self.hello.get("profile") != METERED.name:
+            # A server that knows nothing of it expects us to speak.
+            keepalive = None
+        self._keepalive = keepalive
+        self._wished = _keepalive(self.hello)
+        self._vigil: Vigil = (
+            Pinging(self._wished, now=self.opened_at) if keepalive is None else Listening(keepalive)
+        )
         self._timer: IDelayedCall | None = None
         session.accept_streams = self._incoming
         session.notify_close().addBoth(self._ended)
@@ -84,6 +95,35 @@ class Link:
     def peer(self) -> tuple[str, int]:
         """The server's address."""
         return self._connection.peer
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self._closed is not None
+
+    @property
+    def learned(self) -> Bounds | None:
+        """What was learned of the network's patience; None on a standard link."""
+        return None if self._keepalive is None else self._keepalive.bounds
+
+    def statistics(self) -> Statistics:
+        """How its connection fares, as this end sees it."""
+        return self._connection.statistics()
+
+    def notify_silence(self) -> Deferred[None]:
+        """Fires when the server has been silent for too long; not when the session ends."""
+        waiter: Deferred[None] = Deferred()
+        self._silences.append(waiter)
+        return waiter
+
+    def notify_heard(self) -> Deferred[None]:
+        """Fires when the server is heard again; not when the session ends."""
+        return self._connection.notify_heard()
+
+    def ask(self) -> None:
+        """Make the server say something, if it can."""
+        # Only the sound of the answer matters.
+        self._connection.ping().addErrback(lambda _: None)
 
     def notify_close(self) -> Deferred[EdgetainerError]:
         """Fires with the reason once the session is over."""
@@ -148,28 +188,48 @@ class Link:
         return ears
 
     def _set_timer(self) -> None:
-        due = min(self._pinged_at + self._keepalive, self._deaf_at())
-        delay = max(0.0, due - self._reactor.seconds())
+        heard, sent = self._connection.last_received, self._connection.last_sent
+        delay = max(0.0, self._vigil.due(heard=heard, sent=sent) - self._reactor.seconds())
         self._timer = self._reactor.callLater(delay, self._look)
 
-    def _deaf_at(self) -> float:
-        return self._connection.last_received + self._keepalive * _SILENT_KEEPALIVES
-
     def _look(self) -> None:
-        self._timer = None
-        now = self._reactor.seconds()
-        if now >= self._deaf_at():
-            silence = now - self._connection.last_received
-            self.close(
-                EdgetainerError(
-                    "session_closed", f"Nothing was heard from the server for {silence:.0f} s."
-                )
-            )
+        self._cancel_timer()
+        if self._closed is not None or self.silent:
             return
-        if now >= self._pinged_at + self._keepalive:
-            self._pinged_at = now
-            self._connection.ping().addErrback(lambda _: None)
+        deed = self._vigil.turn(
+            self._reactor.seconds(),
+            heard=self._connection.last_received,
+            survived=self._connection.take_silence(),
+        )
+        self._tell_wish()
+        if deed is Deed.SEARCH:
+            self._fall_silent()
+            return
+        if deed is Deed.PING:
+            # When the answer comes it is time to look again: how soon matters.
+            self._connection.ping().addCallbacks(lambda _: self._look(), lambda _: None)
         self._set_timer()
+
+    def _tell_wish(self) -> None:
+        if self._keepalive is None or self._ears is None:
+            return
+        wish = round(self._keepalive.seconds, 1)
+        if wish != self._wished:
+            self._wished = wish
+            self._ears.wish(wish)
+
+    def _fall_silent(self) -> None:
+        self.silent = True
+        # No more PINGs: QUIC's own probes go on until something is heard.
+        self.notify_heard().addCallback(lambda _: self._speaks_again())
+        silences, self._silences = self._silences, []
+        for waiter in silences:
+            waiter.callback(None)
+
+    def _speaks_again(self) -> None:
+        self.silent = False
+        if self._closed is None:
+            self._set_timer()
 
     def _ended(self, reason: object) -> None:
         if self._closed is None:
@@ -177,18 +237,21 @@ class Link:
             self.close(explain(reason.value if isinstance(reason, Failure) else None))
 
     def _end(self, error: EdgetainerError) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.callback(error)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
 
 
 def _keepalive(hello: Mapping[str, Any]) -> float:
     wanted = hello.get("keepalive_s")
     if isinstance(wanted, int | float) and not isinstance(wanted, bool):
-        return min(max(float(wanted), 1.0), _MAX_KEEPALIVE)
+        return min(max(float(wanted), 1.0), MAX_KEEPALIVE)
     return KEEPALIVE
 
 

@@ -189,7 +189,7 @@ class _Arrival:
             hello=hello,
         )
         try:
-            answer = encode_hello(self._on_session(session))
+            answer = encode_hello({**self._on_session(session), **_terms(session)})
             webtransport = request.accept(headers=[(HELLO_HEADER, answer)])
         except (ConnectionError, ConnectionLost):
             # The device left while we made up our mind.
@@ -228,6 +228,13 @@ class _Arrival:
         self._arrived(self)
         if self._timer.active():
             self._timer.cancel()
+
+
+def _terms(session: Session) -> dict[str, Any]:
+    """What the hello says of a metered link: that it is treated as one, and how."""
+    if session.keepalive_s is None:
+        return {}
+    return {"profile": session.profile.name, "keepalive_s": session.keepalive_s}
 
 
 def _header(headers: tuple[tuple[bytes, bytes], ...], wanted: bytes) -> bytes:

@@ -6,7 +6,7 @@ It lives from the device's CONNECT to the end of the QUIC connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -25,6 +25,15 @@ from edgetainer.tunnel.control import ControlChannel
 from edgetainer.tunnel.endpoints import ChannelEndpoint
 from edgetainer.tunnel.limits import MAX_CHANNELS
 from edgetainer.tunnel.messages import ControlTarget, Target
+from edgetainer.tunnel.profiles import (
+    METERED,
+    STANDARD,
+    LinkProfile,
+    Watch,
+    asked_keepalive,
+    bounded,
+    watch_for,
+)
 from edgetainer.tunnel.wire import printable
 
 if TYPE_CHECKING:
@@ -45,6 +54,9 @@ class Session:
 
     :ivar opened_at: seconds of the reactor's clock.
     :ivar closed: why it ended, or None while it lives.
+    :ivar keepalive_s: seconds that a device on a metered link wants to be silent; None
+        for one that speaks by itself.
+    :ivar on_keepalive: called with this session after the device wanted otherwise.
     """
 
     def __init__(
@@ -61,6 +73,8 @@ class Session:
         self.hello = dict(hello)
         self.opened_at = reactor.seconds()
         self.closed: EdgetainerError | None = None
+        self.keepalive_s = asked_keepalive(hello)
+        self.on_keepalive: Callable[[Session], None] = lambda session: None
         self._webtransport: WebTransportSession | None = None
         self._channels = 0
         self._control: ControlChannel | None = None
@@ -77,6 +91,16 @@ class Session:
     def peer(self) -> tuple[str, int]:
         """(host, port) that the device's datagrams come from now; it may move."""
         return self.connection.peer
+
+    @property
+    def profile(self) -> LinkProfile:
+        """What kind of link the device is on."""
+        return STANDARD if self.keepalive_s is None else METERED
+
+    @property
+    def watch(self) -> Watch:
+        """How long it may be silent."""
+        return watch_for(self.keepalive_s)
 
     @property
     def last_received(self) -> float:
@@ -134,7 +158,9 @@ class Session:
         self._webtransport = webtransport
         webtransport.accept_streams = None  # the device opens none: PROTOCOL.md, "Channels"
         webtransport.notify_close().addBoth(self._ended)
-        opening = self.endpoint(ControlTarget()).connect(Factory.forProtocol(ControlChannel))
+        opening = self.endpoint(ControlTarget()).connect(
+            Factory.forProtocol(lambda: ControlChannel(self._wanted_keepalive))
+        )
         opening.addCallbacks(self._control_opened, self._control_failed)
 
     def open(self, protocol: HandoverProtocol, priority: Priority) -> None:
@@ -171,6 +197,11 @@ class Session:
         protocol.notify_end(self._control_ended)
         if self._revision is not None:
             protocol.ring(self._revision)
+
+    def _wanted_keepalive(self, seconds: float) -> None:
+        if self.keepalive_s is not None:
+            self.keepalive_s = bounded(seconds)
+            self.on_keepalive(self)
 
     def _control_failed(self, failure: Failure) -> None:
         error = EdgetainerError("protocol_violation", "The device did not accept control.")

@@ -1,7 +1,7 @@
 """Who has been silent for how long: pure, told the time by its caller.
 
-A device says something every `KEEPALIVE` seconds. One that is silent a little
-longer is pinged; one that stays silent is given up. Nobody is given up without
+Each has a `Watch` of its own, as its link demands. One that is silent for so long
+is pinged; one that stays silent is given up. Nobody is given up without
 a ping and time to answer it, so a server that itself stood still (a suspended
 machine, a long pause) does not lose every device at once.
 """
@@ -13,11 +13,16 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edgetainer.tunnel.profiles import Watch
+
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass
-class _Watch:
+class _Watched:
+    watch: Watch
+    #: When to look at it next; its other entries in the heap are void.
+    due: float
     #: When it was pinged since it was last heard, or None.
     pinged_at: float | None = None
     #: What `pinged_at` refers to.
@@ -33,29 +38,33 @@ class Silent(Generic[Key]):
 
 
 class SilenceTable(Generic[Key]):
-    """Watches many at the cost of one look every `ping_after` seconds for each.
+    """Watches many at the cost of one look every `ping_after` seconds for each."""
 
-    :param ping_after: seconds of silence after which one is pinged.
-    :param limit: seconds of silence after which one is given up.
-    """
-
-    def __init__(self, *, ping_after: float, limit: float) -> None:
-        if not 0 < ping_after < limit:
-            raise ValueError("a ping must have time to be answered before the limit")
-        self._ping_after = ping_after
-        self._limit = limit
-        self._watched: dict[Key, _Watch] = {}
+    def __init__(self) -> None:
+        self._watched: dict[Key, _Watched] = {}
         # Entries of those who are gone stay until they come up.
-        self._heap: list[tuple[float, int, Key, _Watch]] = []
+        self._heap: list[tuple[float, int, Key, _Watched]] = []
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._watched)
 
-    def watch(self, key: Key, now: float) -> None:
+    def watch(self, key: Key, now: float, watch: Watch) -> None:
         """Begin to watch one who was heard just now."""
-        entry = self._watched[key] = _Watch(heard_at=now)
-        self._push(now + self._ping_after, key, entry)
+        entry = self._watched[key] = _Watched(watch, due=now, heard_at=now)
+        self._push(now + watch.ping_after, key, entry)
+
+    def change(self, key: Key, now: float, watch: Watch) -> None:
+        """Watch one who was heard just now otherwise; unknown keys are no error.
+
+        However often it is called, the heap grows by one entry a `ping_after` at most.
+        """
+        entry = self._watched.get(key)
+        if entry is None:
+            return
+        entry.watch, entry.heard_at, entry.pinged_at = watch, now, None
+        if now + watch.ping_after < entry.due:
+            self._push(now + watch.ping_after, key, entry)
 
     def forget(self, key: Key) -> None:
         """Stop watching; unknown keys are no error."""
@@ -63,7 +72,7 @@ class SilenceTable(Generic[Key]):
 
     def due(self) -> float | None:
         """When to call `turn` next, or None while nobody is watched."""
-        while self._heap and self._watched.get(self._heap[0][2]) is not self._heap[0][3]:
+        while self._heap and self._is_void(*self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -77,18 +86,23 @@ class SilenceTable(Generic[Key]):
             heard = heard_at(key)
             if heard != entry.heard_at:
                 entry.heard_at, entry.pinged_at = heard, None
-            if now < heard + self._ping_after:
-                self._push(heard + self._ping_after, key, entry)
+            watch = entry.watch
+            if now < heard + watch.ping_after:
+                self._push(heard + watch.ping_after, key, entry)
             elif entry.pinged_at is None:
                 entry.pinged_at = now
-                answer_by = now + self._limit - self._ping_after
-                self._push(max(heard + self._limit, answer_by), key, entry)
+                answer_by = now + watch.limit - watch.ping_after
+                self._push(max(heard + watch.limit, answer_by), key, entry)
                 yield Silent(key, give_up=False)
             else:
                 del self._watched[key]
                 yield Silent(key, give_up=True)
 
-    def _push(self, due: float, key: Key, entry: _Watch) -> None:
+    def _is_void(self, due: float, serial: int, key: Key, entry: _Watched) -> bool:
+        return self._watched.get(key) is not entry or due != entry.due
+
+    def _push(self, due: float, key: Key, entry: _Watched) -> None:
+        entry.due = due
         # The serial keeps the heap from comparing keys.
         self._serial += 1
         heapq.heappush(self._heap, (due, self._serial, key, entry))

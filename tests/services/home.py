@@ -67,6 +67,9 @@ class Line:
         self._waiters.append(waiter)
         return waiter
 
+    def notify_heard(self) -> Deferred[None]:
+        return Deferred()
+
     def close(self, code: int = 0, reason: str = "") -> None:
         self.closed_with = reason
         self.drop()

@@ -15,9 +15,9 @@ class Highest:
         return b
 
 
-def test_the_bound_doubles_from_one_second_to_a_minute() -> None:
+def test_the_bound_doubles_from_one_second_to_45() -> None:
     backoff = Backoff(Highest())
-    assert [backoff.next() for _ in range(9)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert [backoff.next() for _ in range(9)] == [1, 2, 4, 8, 16, 32, 45, 45, 45]
     backoff.reset()
     assert backoff.next() == LEAST
     backoff.reset(3)
@@ -32,5 +32,10 @@ def test_waits_fill_the_whole_span_evenly(seed: int) -> None:
     backoff.reset(6)
     waits = [backoff.next() for _ in range(2_000)]
     assert 0 <= min(waits) < 1
-    assert 59 < max(waits) <= 60
-    assert sum(waits) / len(waits) == pytest.approx(30, abs=2)
+    assert 44 < max(waits) <= 45
+    assert sum(waits) / len(waits) == pytest.approx(22.5, abs=1.5)
+
+
+def test_a_link_that_is_paid_by_the_byte_waits_longer() -> None:
+    backoff = Backoff(Highest(), most=300.0)
+    assert [backoff.next() for _ in range(10)][-3:] == [128, 256, 300]

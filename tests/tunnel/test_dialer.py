@@ -12,9 +12,11 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.dialer import Dialer
+from edgetainer.tunnel.messages import TcpTarget
 from tests.authority import Authority
 from tests.network import SERVER
-from tests.world import World
+from tests.tunnel.recorder import Recorder
+from tests.world import Echo, World
 
 
 def test_connects_and_hears_the_servers_hello() -> None:
@@ -126,21 +128,6 @@ def test_acceptance_resets_the_backoff() -> None:
     assert world.now - gone_at < 1.2
 
 
-def test_a_server_that_is_silent_is_given_up_and_dialled_anew() -> None:
-    world = World()
-    device = world.online()
-    world.pass_time(60)
-    assert device.told("disconnected") == []
-    world.network.up = False
-    lost_at = world.now
-    world.until(lambda: not device.connected, 60)
-    assert 10 <= world.now - lost_at <= 20.5
-    assert device.told("disconnected") == ["session_closed"]
-    world.pass_time(60)
-    world.network.up = True
-    world.until(lambda: device.connected, 80)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_a_device_notices_a_killed_server_as_soon_as_it_is_back(seed: int) -> None:
     world = World(seed=seed, delay=0.04)
@@ -173,17 +160,94 @@ def test_an_idle_device_notices_a_killed_server_with_its_next_keepalive() -> Non
     assert world.now - back_at < 12
 
 
-def test_a_short_outage_keeps_the_session() -> None:
-    world = World()
-    device = world.online()
+@pytest.mark.parametrize(("outage", "within"), [(3, 2.5), (12, 2.5), (60, 2.5), (600, 2.5)])
+def test_an_outage_keeps_the_session_and_its_channels(outage: float, within: float) -> None:
+    world, heard = World(seed=3, delay=0.04), Recorder()
+    device = world.online(doors={"echo": Echo})
+    world.run(world.open(TcpTarget("echo", 80), heard))
     session = world.switchboard.session("dev-1")
-    world.pass_time(30)
+    world.pass_time(33)
     world.network.up = False
-    world.pass_time(3)
+    heard.transport.write(b"into the dark")
+    world.pass_time(outage)
+    online = world.switchboard.online()
+    assert bool(online) == (outage < 12)
     world.network.up = True
+    back_at = world.now
+    world.until(lambda: heard.data == b"into the dark")
+    assert world.now - back_at <= within
+    world.until(lambda: bool(world.switchboard.online()))
+    assert world.now - back_at <= within
     world.pass_time(60)
     assert world.switchboard.session("dev-1") is session
     assert device.told("disconnected") == []
+    assert device.connected
+    if outage >= 60:
+        # It was looked for meanwhile, by other connections that came to nothing.
+        assert len(device.attempts) > 2
+        assert world.changes == [("dev-1", True), ("dev-1", False), ("dev-1", True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_lost_its_memory_is_found_by_another_connection(seed: int) -> None:
+    world = World(seed=seed)
+    device = world.online(seed=seed)
+    world.pass_time(15)
+    # Another process, that knows nothing of the connection and cannot reset it.
+    address = ("192.0.2.2", 8444)
+    world.network.filter = lambda data, source, destination: SERVER not in (source, destination)
+    device.dialer._addresses = (SERVER, address)
+    world.serve(address=address)
+    lost_at = world.now
+    world.until(lambda: bool(device.told("disconnected")), 60)
+    assert device.connected
+    world.pass_time(1)
+    assert device.told("disconnected") == ["session_closed"]
+    assert len(device.told("connected")) == 2
+    # Two keepalives, a round over the first address, and time for the old one to speak.
+    assert world.now - lost_at < 20 + 1 + 15 + 3 + 2
+
+
+def test_a_silent_server_that_speaks_in_time_is_not_left_for_another() -> None:
+    world = World()
+    device = world.online()
+    session = world.switchboard.session("dev-1")
+    old = next(address for address in world.network.carriers if address != SERVER)
+    # The old way is shut for 40 s and the new ones are open.
+    world.network.filter = lambda data, source, destination: old not in (source, destination)
+    world.until(lambda: len(device.attempts) > 1, 30)
+    world.pass_time(1)
+    world.network.filter = None
+    world.pass_time(30)
+    assert world.switchboard.session("dev-1") is session
+    assert device.told("disconnected") == []
+    assert len(device.attempts) == 2
+
+
+def test_a_session_that_ends_in_silence_is_dialled_anew_at_once() -> None:
+    world = World()
+    device = world.online()
+    world.network.up = False
+    world.pass_time(200)
+    assert len(device.attempts) > 4
+    device.dialer._link.close(EdgetainerError("session_closed"))
+    world.network.up = True
+    ended_at = world.now
+    world.until(lambda: len(device.told("connected")) == 2)
+    assert world.now - ended_at < 1.2
+
+
+def test_stopping_while_the_server_is_silent() -> None:
+    world = World()
+    device = world.online()
+    world.network.up = False
+    world.pass_time(40)
+    world.run(device.dialer.stop())
+    attempts = len(device.attempts)
+    world.network.up = True
+    world.pass_time(120)
+    assert len(device.attempts) == attempts
+    assert not device.connected
 
 
 def test_names_are_resolved_at_each_attempt_and_addresses_tried_in_turn() -> None:

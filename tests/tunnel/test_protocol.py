@@ -10,8 +10,7 @@ import pytest
 import edgetainer.tunnel
 from edgetainer.errors import CODES
 from edgetainer.quic.addresses import MAX_ADDRESSES
-from edgetainer.switchboard import PING_AFTER, SILENCE_LIMIT
-from edgetainer.tunnel import backoff, limits
+from edgetainer.tunnel import backoff, keepalive, limits, profiles, vigil
 from edgetainer.tunnel.closing import CLOSE_CODES
 from edgetainer.tunnel.listener import MAX_REFUSALS
 from edgetainer.tunnel.messages import FrameType, TcpTarget, encode_open, encode_reply
@@ -60,10 +59,14 @@ def test_the_refusals_are_codes_that_exist() -> None:
         f"{limits.KEEPALIVE:.0f} unless said",
         f"(1 to {limits.MAX_CELLS:,})",
         f"at most {limits.MAX_TIMEOUT:,.0f})",
-        f"silent for {PING_AFTER:.0f} s",
-        f"silent for {SILENCE_LIMIT:.0f} s",
-        f"sooner than {SILENCE_LIMIT - PING_AFTER:.0f} s after",
+        f"silent for {profiles.STANDARD_WATCH.ping_after:.0f} s",
+        f"silent for {profiles.STANDARD_WATCH.limit:.0f} s",
+        f"within {profiles.ANSWER_S:.0f} s of a PING",
+        f"at least {keepalive.LEAST:.0f} and at most {keepalive.MOST:.0f}",
+        f"begin with {keepalive.SAFE:.0f}",
+        f"{vigil.SLACK_S:.0f} s later than",
         f"starts at {backoff.LEAST:.0f} s, doubles to {backoff.MOST:.0f} s",
+        f"{profiles.METERED.redial_most_s:.0f} s on a metered link",
         f"(at most {MAX_ADDRESSES})",
         f"at most {MAX_DEPTH} levels",
     ],

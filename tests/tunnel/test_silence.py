@@ -4,19 +4,22 @@ import random
 
 import pytest
 
+from edgetainer.tunnel.profiles import Watch, watch_for
 from edgetainer.tunnel.silence import SilenceTable
+
+STANDARD = Watch(ping_after=11, limit=14)
 
 
 class Room:
     """A table, a time and what was last heard of whom."""
 
     def __init__(self) -> None:
-        self.table: SilenceTable[str] = SilenceTable(ping_after=11, limit=14)
+        self.table: SilenceTable[str] = SilenceTable()
         self.heard: dict[str, float] = {}
 
-    def enter(self, key: str, now: float) -> None:
+    def enter(self, key: str, now: float, watch: Watch = STANDARD) -> None:
         self.heard[key] = now
-        self.table.watch(key, now)
+        self.table.watch(key, now, watch)
 
     def turn(self, now: float) -> list[tuple[str, bool]]:
         return [(one.key, one.give_up) for one in self.table.turn(now, self.heard.__getitem__)]
@@ -72,9 +75,43 @@ def test_those_who_left_or_came_anew_are_not_confused() -> None:
     assert room.turn(16.0) == [("a", False)]
 
 
-def test_a_limit_that_leaves_no_time_for_an_answer_is_our_mistake() -> None:
-    with pytest.raises(ValueError):
-        SilenceTable(ping_after=14, limit=14)
+def test_each_has_a_watch_of_its_own() -> None:
+    room = Room()
+    room.enter("metered", 0.0, watch_for(100.0))
+    room.enter("standard", 0.0, STANDARD)
+    assert room.turn(11.0) == [("standard", False)]
+    assert room.turn(14.0) == [("standard", True)]
+    assert room.turn(99.9) == []
+    assert room.turn(100.0) == [("metered", False)]
+    assert room.turn(202.9) == []
+    assert room.turn(203.0) == [("metered", True)]
+
+
+def test_a_watch_may_be_changed_to_a_shorter_and_to_a_longer_one() -> None:
+    room = Room()
+    room.enter("a", 0.0, watch_for(100.0))
+    room.heard["a"] = 40.0
+    room.table.change("a", 40.0, watch_for(25.0))
+    assert room.table.due() == 65.0
+    assert room.turn(65.0) == [("a", False)]
+    room.heard["a"] = 66.0
+    room.table.change("a", 66.0, watch_for(200.0))
+    assert room.turn(200.0) == []
+    assert room.turn(266.0) == [("a", False)]
+    room.table.change("nobody", 266.0, STANDARD)
+    assert len(room.table) == 1
+
+
+def test_one_who_changes_its_watch_all_the_time_fills_no_memory() -> None:
+    room = Room()
+    room.enter("a", 0.0, watch_for(300.0))
+    for tick in range(100_000):
+        now = tick / 100
+        room.heard["a"] = now
+        room.table.change("a", now, watch_for(10.0 if tick % 2 else 300.0))
+        if tick % 100 == 0:
+            assert room.turn(now) == []
+    assert len(room.table._heap) <= 1 + 300 / 10
 
 
 @pytest.mark.parametrize("seed", range(3))
