@@ -29,6 +29,7 @@ from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
 from edgetainer.quic.settings import ClientTls, ServerTls
 from tests.authority import Authority, Leaf, shared_authority
+from tests.link import IP_UDP, Link
 
 T = TypeVar("T")
 
@@ -85,6 +86,8 @@ class Network:
     :param jitter: up to this many seconds are added to the delay of each datagram,
         so those that are sent close together overtake each other.
     :param duplicate: probability that a datagram arrives twice.
+    :param link: a bottleneck that all datagrams go through; then its loss and delays
+        count, and not those above.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Network:
         delay: float = 0.01,
         jitter: float = 0.0,
         duplicate: float = 0.0,
+        link: Link | None = None,
         authority: Authority | None = None,
     ) -> None:
         print(f"network seed {seed}: loss {loss}, delay {delay} s, jitter {jitter} s")
@@ -105,6 +109,7 @@ class Network:
         self.delay = delay
         self.jitter = jitter
         self.duplicate = duplicate
+        self.link = link
         self.up = True
         self.carriers: dict[Address, MemoryCarrier] = {}
         self.carried = 0
@@ -123,16 +128,25 @@ class Network:
         """Take one datagram; deliver it, or not, later."""
         self.carried += 1
         dropped = self.filter is not None and not self.filter(data, source, destination)
-        if dropped or not self.up or self.random.random() < self.loss:
+        arrivals = [] if dropped or not self.up else self._arrival_times(data, destination)
+        if not arrivals:
             self.lost += 1
             return
-        copies = 2 if self.random.random() < self.duplicate else 1
-        for _ in range(copies):
-            delay = self.delay + self.random.random() * self.jitter
+        for arrival in arrivals:
             self._sent += 1
-            arrival = self.clock.seconds() + delay
             heapq.heappush(self._flying, (arrival, self._sent, data, source, destination))
         self._wake()
+
+    def _arrival_times(self, data: bytes, destination: Address) -> list[float]:
+        now = self.clock.seconds()
+        if self.link is not None:
+            way = self.link.up if destination[0] == SERVER[0] else self.link.down
+            due = way.carry(len(data) + IP_UDP, now)
+            return [] if due is None else [due]
+        if self.random.random() < self.loss:
+            return []
+        copies = 2 if self.random.random() < self.duplicate else 1
+        return [now + self.delay + self.random.random() * self.jitter for _ in range(copies)]
 
     def _wake(self) -> None:
         # One call of the clock for the next arrival: it sorts all its calls each

@@ -24,8 +24,10 @@ from typing import Protocol, cast
 from aioquic.quic.logger import QuicLoggerTrace
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
 from aioquic.quic.rangeset import RangeSet
-from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.recovery import QuicPacketPacer, QuicPacketRecovery, QuicPacketSpace
 
+from edgetainer.quic.congestion import ModelBased
+from edgetainer.quic.pacer import Pacer
 from edgetainer.quic.reordering import Reordering
 from edgetainer.quic.rtt import GRANULARITY, RttEstimator
 from edgetainer.quic.settled import Settled
@@ -95,6 +97,7 @@ class History:
 class Recovery(QuicPacketRecovery):
     """Loss recovery of one connection; see aioquic for what its methods take.
 
+    :ivar controller: congestion control when it is ours, which sets the pacing too.
     :ivar packets_lost: how many packets were lost, as far as is known now.
     :ivar packets_late: how many counted as lost and arrived.
     """
@@ -119,6 +122,12 @@ class Recovery(QuicPacketRecovery):
             logger=logger,
             quic_logger=quic_logger,
         )
+        self.controller: ModelBased | None = None
+        if isinstance(self._cc, ModelBased):
+            self.controller = self._cc
+            self._pacer: Pacer | QuicPacketPacer = Pacer(  # type: ignore[assignment]
+                self._cc, max_datagram_size=max_datagram_size
+            )
         self.rtt = RttEstimator(initial_rtt)
         self.reordering = Reordering()
         self.on_probe: Callable[[], None] = lambda: None
@@ -167,6 +176,8 @@ class Recovery(QuicPacketRecovery):
         if packet.is_ack_eliciting and not space.ack_eliciting_in_flight:
             self._silent_since = max(self._silent_since, sent_at(packet))
         self._next_packet = packet.packet_number + 1
+        if isinstance(self._pacer, Pacer):
+            self._pacer.sent(packet.sent_bytes if packet.in_flight else 0)
         super().on_packet_sent(packet=packet, space=space)
 
     def reschedule_data(self, *, now: float, speed_up_handshake: bool = False) -> None:

@@ -9,6 +9,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicProtocolVersion
 from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 
+from edgetainer.quic.congestion import MODEL_BASED
 from edgetainer.quic.connection import CONNECTION_ID_LENGTH, Limits
 from edgetainer.quic.handshake import VerifyClient
 
@@ -88,8 +89,7 @@ def client_configuration(tls: ClientTls) -> QuicConfiguration:
 def _configuration(*, is_client: bool) -> QuicConfiguration:
     return QuicConfiguration(
         alpn_protocols=H3_ALPN,
-        # Reno: of the two that aioquic has, it fills deep queues less.
-        congestion_control_algorithm="reno",
+        congestion_control_algorithm=MODEL_BASED,
         connection_id_length=CONNECTION_ID_LENGTH,
         idle_timeout=IDLE_TIMEOUT_S,
         is_client=is_client,

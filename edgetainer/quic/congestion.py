@@ -1,0 +1,318 @@
+"""How much may be in flight, and how fast it may leave: a model of the path.
+
+The controller belongs to the BBR family (Cardwell et al., "BBR: Congestion-Based
+Congestion Control", ACM Queue 14 (5), 2016; draft-ietf-ccwg-bbr). It estimates
+what the bottleneck delivers and how long the empty path is, paces at the former
+and keeps little more than their product in flight. Loss does not tell a full
+queue from a bad radio, so it does not slow the flow down unless it is heavy.
+
+It differs from BBRv3 where a terminal shares the flow's queue:
+
+- *The queue is watched.* Where each packet of a round trip waited, a queue
+  stands, and the flow yields until it is gone, whatever the estimates say.
+- *Tolerated loss is made up for.* A path that loses a tenth is sent a ninth
+  more, or else each round would measure a tenth less than the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from aioquic.quic.congestion.base import QuicCongestionControl, register_congestion_control
+from aioquic.quic.packet_builder import QuicSentPacket
+
+from edgetainer.quic.delivery import Delivery, RateSample
+from edgetainer.quic.filters import MinRtt, WindowedMax
+from edgetainer.quic.path_model import PathModel
+from edgetainer.quic.phases import SHAPES, Phase
+
+MODEL_BASED = "model-based"
+"""Under this name the controller is registered with aioquic."""
+
+INITIAL_WINDOW = 32
+"""Datagrams, paced over the first round trip, so that they are no burst; RFC 6928
+has ten, in a burst. Satellites need the difference: 1.7 round trips of 0.6 s."""
+
+MINIMUM_WINDOW = 4
+"""Datagrams: less, and acknowledgements come too seldom to learn from."""
+
+HOST_DELAY = 0.004
+"""Seconds of the bandwidth added to the window for what the two hosts take to
+handle packets, which on a local network is more than the network takes."""
+
+BANDWIDTH_ROUNDS = 10
+"""Round trips for which the largest rate sample counts."""
+
+CRUISE_ROUNDS = 5
+"""Round trips between two looks for more bandwidth."""
+
+MIN_RTT_LASTS = 10.0
+"""Seconds for which the shortest round trip is believed unconfirmed."""
+
+PROBE_RTT_LASTS = 0.2
+"""Seconds that little is in flight to see it, or one round trip if longer."""
+
+HEAVY_LOSS = 0.2
+"""Share of the bytes of two round trips whose loss is congestion, whatever the
+cause: beyond it, sending more mostly loses more."""
+
+BACK_OFF = 0.7
+"""What heavy loss leaves of the window (as CUBIC does, RFC 9438 section 4.6)."""
+
+TOLERATED_MAX = 0.15
+"""Share of loss that is made up for."""
+
+
+class ModelBased(QuicCongestionControl):
+    """The controller of one connection; bytes and seconds throughout.
+
+    aioquic calls the methods of its base class; `Recovery` calls `on_ack_processed`
+    once after each acknowledgement, and `Connection` tells when the application
+    had nothing more to send.
+    """
+
+    def __init__(self, *, max_datagram_size: int) -> None:
+        super().__init__(max_datagram_size=max_datagram_size)
+        self.phase = Phase.STARTUP
+        self.bytes_in_flight = 0
+        self.max_datagram_size = max_datagram_size
+        self.pacing_rate = 0.0
+        self.congestion_window = INITIAL_WINDOW * max_datagram_size
+        self._delivery = Delivery()
+        self._bandwidth = WindowedMax(BANDWIDTH_ROUNDS)
+        self._aggregation = WindowedMax(BANDWIDTH_ROUNDS)
+        self._epoch_at = 0.0
+        self._epoch_acked = 0.0
+        self._min_rtt = MinRtt(MIN_RTT_LASTS)
+        self._round = 0
+        self._round_ends_at = 0
+        self._phase_rounds = 0
+        self._phase_until: float | None = None
+        self._full_bandwidth = 0.0
+        self._full_rounds = 0
+        self._lost_in_round = 0
+        self._acked_in_round = 0
+        self._loss_before: tuple[int, int] = (0, 0)
+        self._tolerated = 0.0
+        self._ceiling = math.inf
+
+    # What aioquic asks.
+
+    def on_packet_sent(self, *, packet: QuicSentPacket) -> None:
+        """Packets that count as in flight come here, others do not."""
+        assert packet.sent_time is not None
+        self._delivery.sent(packet, packet.sent_time, self.bytes_in_flight)
+        self.bytes_in_flight += packet.sent_bytes
+
+    def on_packet_acked(self, *, now: float, packet: QuicSentPacket) -> None:
+        """One packet of an acknowledgement."""
+        self.bytes_in_flight -= packet.sent_bytes
+        self._acked_in_round += packet.sent_bytes
+        self._delivery.acked(packet, now)
+
+    def on_packets_lost(self, *, now: float, packets: Iterable[QuicSentPacket]) -> None:
+        """Packets are believed to be lost."""
+        size = sum(packet.sent_bytes for packet in packets)
+        self.bytes_in_flight -= size
+        self._lost_in_round += size
+
+    def on_packets_expired(self, *, packets: Iterable[QuicSentPacket]) -> None:
+        """Packets are waited for no longer; nothing is known of them."""
+        self.bytes_in_flight -= sum(packet.sent_bytes for packet in packets)
+
+    def on_rtt_measurement(self, *, now: float, rtt: float) -> None:
+        """A round trip was measured."""
+        self._min_rtt.update(rtt, now)
+        if self._bandwidth.value == 0.0:
+            # Nothing delivered to learn from yet: the first window over one round.
+            self.pacing_rate = self.congestion_window / rtt
+
+    def on_persistent_congestion(self) -> None:
+        """Nothing arrived for long (RFC 9002 section 7.6): until it does, send little.
+
+        The model is kept. The link was away, or it still is; when it is back it is
+        most often the one it was.
+        """
+        self.congestion_window = MINIMUM_WINDOW * self.max_datagram_size
+
+    def get_log_data(self) -> dict[str, Any]:
+        """For qlog's `metrics_updated`."""
+        return {**super().get_log_data(), "pacing_rate": int(self.pacing_rate * 8)}
+
+    # What Recovery and Connection add.
+
+    def on_ack_processed(self, now: float) -> None:
+        """All packets of one acknowledgement, and their losses, were reported."""
+        sample = self._delivery.sample(shortest=min(self._min_rtt.value, 3600.0))
+        if sample is None or self._min_rtt.value == math.inf:
+            return
+        ended = sample.prior_delivered >= self._round_ends_at
+        if ended:
+            self._round += 1
+            self._round_ends_at = self._delivery.delivered
+            self._min_rtt.round_ended()
+        self._learn_bandwidth(sample)
+        self._learn_aggregation(sample.acked, now)
+        if ended:
+            self._round_ended(now, sample)
+        if self.phase is Phase.PROBE_RTT:
+            self._look_at_rtt(now)
+        elif self.phase in (Phase.DRAIN, Phase.YIELD) and self._is_drained():
+            self._enter(Phase.CRUISE, now)
+        self._set_window()
+
+    def on_spurious_loss(self, now: float, packets: Iterable[QuicSentPacket]) -> None:
+        """Packets that were declared lost had arrived: take it back."""
+        size = sum(packet.sent_bytes for packet in packets)
+        self._lost_in_round -= min(size, self._lost_in_round)
+        self._delivery.delivered += size
+
+    def on_application_limited(self, now: float) -> None:
+        """Nothing more is waiting to be sent, though the window had room."""
+        self._delivery.limited_by_application(self.bytes_in_flight)
+
+    def on_path_changed(self, now: float) -> None:
+        """Another network carries the packets: nothing is known of it (RFC 9000, 9.4)."""
+        size, flying, delivery = self.max_datagram_size, self.bytes_in_flight, self._delivery
+        self.__init__(max_datagram_size=size)  # type: ignore[misc]
+        self.bytes_in_flight, self._delivery = flying, delivery
+
+    def set_max_datagram_size(self, size: int) -> None:
+        """Datagrams of the path are this large from now on."""
+        self.max_datagram_size = size
+
+    @property
+    def model(self) -> PathModel | None:
+        """What was learned of the path; None before start-up has ended."""
+        if self.phase is Phase.STARTUP or self._min_rtt.value == math.inf:
+            return None
+        return PathModel(self._bandwidth.value, self._min_rtt.value)
+
+    # Learning.
+
+    def _learn_bandwidth(self, sample: RateSample) -> None:
+        if sample.rate is None:
+            return
+        if not sample.app_limited or sample.rate > self._bandwidth.value:
+            self._bandwidth.update(self._round, sample.rate)
+
+    def _learn_aggregation(self, acked: int, now: float) -> None:
+        # How far acknowledgements run ahead of the rate when they come in lumps
+        # (draft-ietf-ccwg-bbr, section 4.5.9): so much must be in flight besides,
+        # or the flow stands still between two lumps.
+        expected = self._bandwidth.value * (now - self._epoch_at)
+        if self._epoch_acked <= expected:
+            self._epoch_at, self._epoch_acked, expected = now, 0.0, 0.0
+        self._epoch_acked += acked
+        extra = min(self._epoch_acked - expected, self._bdp)
+        self._aggregation.update(self._round, extra)
+
+    def _round_ended(self, now: float, sample: RateSample) -> None:
+        self._phase_rounds += 1
+        lost, acked = self._lost_in_round, self._acked_in_round
+        lost_before, acked_before = self._loss_before
+        self._loss_before, self._lost_in_round, self._acked_in_round = (lost, acked), 0, 0
+        both = lost + acked + lost_before + acked_before
+        share = (lost + lost_before) / both if both else 0.0
+        heavy = share > HEAVY_LOSS and both > 20 * self.max_datagram_size
+        if heavy:
+            self._ceiling = max(
+                BACK_OFF * min(self.congestion_window, self._ceiling),
+                MINIMUM_WINDOW * self.max_datagram_size,
+            )
+        else:
+            if lost + acked:
+                self._tolerated += 0.1 * (min(share, TOLERATED_MAX) - self._tolerated)
+            self._ceiling *= 1.25
+        queue = self._min_rtt.queue
+        if queue > self._queue_target and self.phase in (Phase.CRUISE, Phase.YIELD):
+            # Where a queue stands, delivery is the bandwidth: older, larger samples
+            # were too large.
+            self._bandwidth.forget_before(self._round - 2)
+        self._next_phase(now, sample, heavy)
+
+    @property
+    def _bdp(self) -> float:
+        return self._bandwidth.value * self._min_rtt.value / (1 - self._tolerated)
+
+    @property
+    def _queue_target(self) -> float:
+        """Seconds of standing queue that are not worth slowing down for."""
+        packets = 2 * self.max_datagram_size / max(self._bandwidth.value, 1.0)
+        return max(0.05 * self._min_rtt.value, 0.003, packets)
+
+    # Phases.
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        self.phase, self._phase_rounds, self._phase_until = phase, 0, None
+
+    def _next_phase(self, now: float, sample: RateSample, heavy: bool) -> None:
+        """At the end of a round trip."""
+        queue = self._min_rtt.queue
+        if self.phase is Phase.STARTUP:
+            self._check_full(sample, heavy)
+            if self._full_rounds >= 3:
+                self._enter(Phase.DRAIN, now)
+        elif self.phase is Phase.PROBE_RTT:
+            return
+        elif self._min_rtt.expired(now):
+            self._enter(Phase.PROBE_RTT, now)
+        elif self.phase is Phase.CRUISE:
+            if queue > self._queue_target:
+                self._enter(Phase.YIELD, now)
+            elif self._phase_rounds >= CRUISE_ROUNDS:
+                self._enter(Phase.PROBE, now)
+        elif self.phase is Phase.PROBE:
+            if queue > self._queue_target or self._phase_rounds >= 2:
+                self._enter(Phase.YIELD, now)
+        elif self._phase_rounds >= 4:
+            self._enter(Phase.CRUISE, now)
+
+    def _check_full(self, sample: RateSample, heavy: bool) -> None:
+        if heavy:
+            self._full_rounds = 3
+        elif self._bandwidth.value >= 1.25 * self._full_bandwidth:
+            self._full_bandwidth, self._full_rounds = self._bandwidth.value, 0
+        elif not sample.app_limited:
+            self._full_rounds += 2 if self._min_rtt.queue > self._queue_target * 2 else 1
+
+    def _is_drained(self) -> bool:
+        return self.bytes_in_flight <= self._bdp and (
+            self.phase is Phase.DRAIN or self._min_rtt.queue <= self._queue_target
+        )
+
+    def _look_at_rtt(self, now: float) -> None:
+        if self._phase_until is None:
+            if self.bytes_in_flight <= max(
+                SHAPES[Phase.PROBE_RTT].window * self._bdp,
+                MINIMUM_WINDOW * self.max_datagram_size,
+            ):
+                self._phase_until = now + max(PROBE_RTT_LASTS, self._min_rtt.value)
+                self._phase_rounds = 0
+        elif now >= self._phase_until and self._phase_rounds >= 1:
+            self._min_rtt.replace(self._min_rtt.last_round, now)
+            self._enter(Phase.CRUISE, now)
+
+    # Acting.
+
+    def _set_window(self) -> None:
+        shape = SHAPES[self.phase]
+        bandwidth = self._bandwidth.value / (1 - self._tolerated)
+        window = shape.window * self._bdp
+        if self.phase is not Phase.PROBE_RTT:
+            window += self._aggregation.value + HOST_DELAY * bandwidth
+        if self.phase is Phase.STARTUP:
+            window = max(window, INITIAL_WINDOW * self.max_datagram_size)
+        window = min(window, self._ceiling)
+        if window < self._ceiling / 2 and self._ceiling < math.inf:
+            self._ceiling = math.inf
+        self.congestion_window = int(max(window, MINIMUM_WINDOW * self.max_datagram_size))
+        rate = shape.pacing * bandwidth
+        if self.phase is Phase.STARTUP:
+            rate = max(rate, INITIAL_WINDOW * self.max_datagram_size / self._min_rtt.value)
+        self.pacing_rate = rate
+
+
+register_congestion_control(MODEL_BASED, ModelBased)
