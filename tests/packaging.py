@@ -141,6 +141,7 @@ def check_agent(wheel: Path, folder: Path) -> None:
     modules = run(python, "-c", AGENT_MODULES, cwd=folder)
     demand("edgetainer_agent.main" in modules, f"the agent is not whole: {modules}")
     run(environment / "bin" / "edgetainer-agent", "--help", cwd=folder)
+    run(environment / "bin" / "edgetainer-simulate", "--help", cwd=folder)
 
 
 def check_make_run(folder: Path) -> None:

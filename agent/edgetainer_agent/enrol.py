@@ -11,7 +11,7 @@ import json
 import random as random_module
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import treq
 from cryptography import x509
@@ -22,11 +22,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
 from edgetainer.errors import CODES, EdgetainerError
 from edgetainer_agent.durable import remove_durably
-from edgetainer_agent.identity import Identity, IdentityStore, certificate_request
+from edgetainer_agent.identity import Identity, certificate_request
 
 log = Logger()
 
@@ -42,9 +42,22 @@ MAX_REPLY_BYTES = 64 * 1024
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 
 
-def https_client(reactor: Any, ca_file: Path | None) -> HTTPClient:
+class Store(Protocol):
+    """What enrolment needs of an `IdentityStore`."""
+
+    def key(self) -> bytes:
+        """The private key as PEM, the same at each call."""
+
+    def save(self, identity: Identity) -> None:
+        """Keep what enrolment brought."""
+
+
+def https_client(
+    reactor: Any, ca_file: Path | None, *, pool: HTTPConnectionPool | None = None
+) -> HTTPClient:
     """A client that trusts the authorities in `ca_file`, or the system's.
 
+    :param pool: keeps connections for whoever asks more than once.
     :raises EdgetainerError: `config_invalid` naming `ca_file`.
     """
     if ca_file is None:
@@ -65,7 +78,9 @@ def https_client(reactor: Any, ca_file: Path | None) -> HTTPClient:
                 ]
             )
         )
-    return HTTPClient(Agent(reactor, contextFactory=policy, connectTimeout=ATTEMPT_TIMEOUT_S))
+    return HTTPClient(
+        Agent(reactor, contextFactory=policy, connectTimeout=ATTEMPT_TIMEOUT_S, pool=pool)
+    )
 
 
 class Enrolment:
@@ -81,7 +96,7 @@ class Enrolment:
         *,
         clock: IReactorTime,
         http: HTTPClient,
-        store: IdentityStore,
+        store: Store,
         server_url: str,
         facts: dict[str, Any],
         token: str | None,

@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgetainerError as error:
         print(f"edgetainer-agent: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    _begin_log(settings.log_level, sys.stderr)
-    reactor = _install_reactor()
+    begin_log(settings.log_level, sys.stderr)
+    reactor = install_reactor()
     return _run(reactor, settings)
 
 
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _begin_log(level: str, stream: TextIO) -> None:
+def begin_log(level: str, stream: TextIO) -> None:
+    """Log to `stream` from `level` on, without the chatter of libraries."""
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
     # Every connection, to a container too, would say that it starts and stops.
     for chatty in ("twisted.web", "twisted.internet.endpoints", "twisted.internet.protocol",
@@ -67,7 +68,8 @@ def _begin_log(level: str, stream: TextIO) -> None:
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
 
-def _install_reactor() -> Any:
+def install_reactor() -> Any:
+    """The process's reactor, the best one of this system, on a steady clock."""
     if sys.platform == "linux":
         from twisted.internet import epollreactor
 
