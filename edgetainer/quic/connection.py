@@ -1,6 +1,6 @@
 """aioquic's QUIC connection, with the bounds and the identity that it lacks.
 
-Seven things are added, all by overriding names that aioquic keeps private
+Eight things are added, all by overriding names that aioquic keeps private
 (`tests/quic/test_contract.py` names each, and the version is pinned):
 
 - *Receive credit follows consumption*: whoever is handed bytes by `next_event`
@@ -11,6 +11,7 @@ Seven things are added, all by overriding names that aioquic keeps private
 - *Recovery is quick, and takes back what it did in error* (`recovery`).
 - *Clients move* to another address or carrier when they are told to.
 - *A server that was restarted says so*, and its clients believe it.
+- *Keys are changed* before they wear out.
 
 Like its base it never touches a socket or a clock.
 """
@@ -42,6 +43,7 @@ from edgetainer.quic.handshake import (
     require_client_certificate,
     require_server_purpose,
 )
+from edgetainer.quic.keys import Keys
 from edgetainer.quic.migration import Paths
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
@@ -73,7 +75,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(Counting, Paths, Resettable, Acknowledging, Writing):
+class Connection(Counting, Paths, Keys, Resettable, Acknowledging, Writing):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.

@@ -14,6 +14,7 @@ import pytest
 from aioquic import tls
 from aioquic.h3.connection import H3Connection, H3Stream
 from aioquic.quic.connection import Limit, QuicConnection
+from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.retry import QuicRetryTokenHandler
@@ -27,6 +28,12 @@ def test_the_version_is_the_one_that_was_read() -> None:
 
 
 OVERRIDDEN = [
+    (
+        CryptoPair,
+        "decrypt_packet",
+        ["self", "packet", "encrypted_offset", "expected_packet_number"],
+    ),
+    (CryptoPair, "_update_key", ["self", "trigger"]),
     (QuicConnection, "datagrams_to_send", ["self", "now"]),
     (QuicConnection, "get_timer", ["self"]),
     (QuicConnection, "_initialize", ["self", "peer_cid"]),
@@ -89,6 +96,7 @@ def test_overridden_methods_have_the_shape_we_know(
 
 
 CALLED = [
+    (CryptoPair, "_update_key"),
     (QuicConnection, "_add_network_path"),
     (QuicConnection, "_close_begin"),
     (QuicConnection, "_find_network_path"),
@@ -169,6 +177,7 @@ ATTRIBUTES: dict[str, list[str]] = {
         "_remote_max_streams_bidi",
         "_retry_count",
         "_spaces",
+        "_spaces",
         "_state",
         "_streams",
         "_streams_queue",
@@ -198,6 +207,7 @@ ATTRIBUTES: dict[str, list[str]] = {
     ],
     "connection_id": ["cid", "sequence_number", "stateless_reset_token"],
     "retry": ["_aead"],
+    "keys": ["aead", "hp", "secret", "cipher_suite", "version", "key_phase"],
     "sender": [
         "_buffer",
         "_acked",
@@ -245,6 +255,7 @@ def test_attributes_that_we_touch_exist() -> None:
         "path": quic._network_paths[0],
         "connection_id": quic._peer_cid,
         "retry": QuicRetryTokenHandler(),
+        "keys": quic._cryptos[tls.Epoch.ONE_RTT].recv,
         "sender": stream.sender,
         "receiver": stream.receiver,
         "stream": stream,
