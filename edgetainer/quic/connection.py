@@ -30,6 +30,7 @@ from aioquic.quic.connection import (
 )
 
 from edgetainer.quic.acks import Acknowledging
+from edgetainer.quic.copies import Copying
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
     CONNECTION_WINDOW_MAX,
@@ -75,7 +76,7 @@ class Limits:
     peer_streams: int = 256
 
 
-class Connection(Counting, Paths, Keys, Resettable, Acknowledging, Writing):
+class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Writing):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -139,6 +140,7 @@ class Connection(Counting, Paths, Keys, Resettable, Acknowledging, Writing):
             send_probe=self._send_probe,
             logger=self._logger,
         )
+        self._loss.on_probe = self._copies.probe
 
     # What the shell around it asks.
 

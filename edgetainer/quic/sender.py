@@ -60,6 +60,17 @@ class StreamSender(QuicStreamSender):
             self.buffer_is_empty = False
         return missing
 
+    def is_missing(self, start: int, stop: int, fin: bool) -> bool:
+        """Whether some of a range is not acknowledged and still wanted."""
+        if self._reset_error_code is not None:
+            return False
+        if fin and not self._acked_fin:
+            return True
+        start = max(start, self._buffer_start)
+        return start < stop and not any(
+            known.start <= start and stop <= known.stop for known in self._acked
+        )
+
     def _arrived(self, start: int, stop: int, fin: bool) -> None:
         start = max(start, self._buffer_start)
         if start < stop:
