@@ -30,7 +30,7 @@ from edgetainer.tunnel.listener import TunnelListener
 from edgetainer.tunnel.messages import Target, TcpTarget
 from edgetainer.tunnel.session import Session
 from tests.authority import Leaf
-from tests.network import SERVER, Network
+from tests.network import SERVER, MemoryCarrier, Network
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Device:
         self.attempts: list[tuple[float, str]] = []
         self.log: list[tuple[float, str, Any]] = []
         self.rings: list[int] = []
+        self.local_address: str | None = "198.51.100.1"
         self.dialer = Dialer(
             reactor=world.network.clock,
             addresses=addresses or [SERVER],
@@ -95,11 +96,27 @@ class Device:
             random=random.Random(seed),
             connect=self._connect,
             resolve=world.resolve,
+            local_address=lambda host, port: self.local_address,
         )
 
     def _connect(self, host: str, port: int, tls: Any, timeout: float) -> Any:
         self.attempts.append((self.world.now, host))
         return self.world.network.connect(tls=tls, timeout=timeout, address=(host, port))
+
+    def move(self, host: str | None) -> None:
+        """Have another address, or none, and hear it from the kernel a moment later."""
+        self.local_address = host
+        if host is not None:
+            for carrier in self.carriers:
+                carrier.move((host, carrier.address[1]))
+        self.world.network.clock.callLater(0.1, self.dialer.network_changed)
+
+    @property
+    def carriers(self) -> list[MemoryCarrier]:
+        """Its sockets."""
+        server = {SERVER}
+        carriers = self.world.network.carriers
+        return [carrier for address, carrier in carriers.items() if address not in server]
 
     def _note(self, what: str, detail: Any) -> None:
         self.log.append((self.world.now, what, detail))

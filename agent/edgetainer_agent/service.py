@@ -29,6 +29,7 @@ from edgetainer_agent.enrol import Enrolment, forget_token, https_client
 from edgetainer_agent.forward import Forwarder
 from edgetainer_agent.heartbeat import Heartbeat
 from edgetainer_agent.identity import Identity, IdentityStore
+from edgetainer_agent.netlink import NetworkWatch
 from edgetainer_agent.reports import Reporter
 
 log = Logger()
@@ -175,6 +176,7 @@ class Device:
             on_failure=self._unreachable,
             random=random,
         )
+        self.network = NetworkWatch(reactor=reactor, changed=self.dialer.network_changed)
         self.puller = Puller(
             clock=reactor,
             request=self.dialer.request,
@@ -214,10 +216,12 @@ class Device:
         self.docker.start()
         self.runner.start()
         self.dialer.start()
+        self.network.start()
         self._poll.start(self._settings.poll_s, now=False)
 
     async def stop(self) -> None:
         """End everything; containers run on."""
+        self.network.stop()
         if self._poll.running:
             self._poll.stop()
         self.puller.stop()

@@ -7,6 +7,7 @@ attempt says nothing about now.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -66,3 +67,19 @@ class _Collector:
     def _cancelled(self, _: object) -> None:
         # Twisted's resolvers cannot all be stopped: the late answer is ignored.
         self._resolution = None
+
+
+def local_address(host: str, port: int) -> str | None:
+    """The local address from which datagrams to `host` would leave now.
+
+    None where no route leads there. Nothing is sent; the kernel is asked.
+
+    :param host: an address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, port))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])

@@ -17,11 +17,12 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from edgetainer.errors import EdgetainerError
-from edgetainer.quic.addresses import resolve
+from edgetainer.quic.addresses import local_address, resolve
 from edgetainer.quic.endpoint import ClientTls, connect
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.requests import Response
@@ -41,6 +42,9 @@ log = Logger()
 #: agent with the same identity. Then both wait longer and longer.
 _RIVAL_WITHIN = 60.0
 
+#: Seconds between two attempts, at least, when the network's changes hurry them.
+_HURRIED_EVERY = 1.0
+
 #: Where the bound of the wait begins after meeting a rival: 2**3 s.
 _RIVAL_FAILURES = 3
 
@@ -53,6 +57,7 @@ Still = Callable[[], bool]
 """Whether what is under way is still wanted."""
 Connect = Callable[[str, int, ClientTls, float], Deferred[Http3Connection]]
 Resolve = Callable[[str], Deferred[list[str]]]
+LocalAddress = Callable[[str, int], str | None]
 
 
 class Dialer:
@@ -73,6 +78,7 @@ class Dialer:
     :param remember: called with what was learned of it, when a session ends.
     :param connect: as `quic.endpoint.connect`: host, port, identity, seconds.
     :param resolve: the addresses of a name.
+    :param local_address: as `quic.addresses.local_address`.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class Dialer:
         on_failure: Callable[[EdgetainerError], object] = lambda error: None,
         connect: Connect | None = None,
         resolve: Resolve | None = None,
+        local_address: LocalAddress = local_address,
     ) -> None:
         self._reactor = reactor
         self._addresses = tuple(addresses)
@@ -110,6 +117,11 @@ class Dialer:
         self._rivals = 0
         self._connect = connect or self._connect_udp
         self._resolve = resolve or self._resolve_name
+        self._local_address = local_address
+        self._dialled_at = 0.0
+        self._dialled: tuple[str, int] | None = None
+        self._standing: str | None = None
+        self._alarm: IDelayedCall | None = None
         # A new object at each start: a run that finds another has been stopped.
         self._wanted: object | None = None
         self._waiting: Deferred[Any] | None = None
@@ -140,6 +152,26 @@ class Dialer:
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
+
+    def network_changed(self) -> None:
+        """The device's addresses or routes may be other ones than they were.
+
+        When that is so for the way to the server, a session moves to the new address
+        at once, and a wait for the next attempt ends early.
+        """
+        if self._dialled is None:
+            return
+        before, self._standing = self._standing, self._local_address(*self._dialled)
+        if self._standing in (None, before):
+            return
+        log.info("the way to the server now begins at {here}", here=self._standing)
+        if self._link is not None:
+            self._link.migrate()
+        if self._alarm is not None:
+            now = self._reactor.seconds()
+            soonest = max(now, self._dialled_at + _HURRIED_EVERY)
+            if soonest < self._alarm.getTime():
+                self._alarm.reset(soonest - now)
 
     def request(
         self,
@@ -188,8 +220,13 @@ class Dialer:
             return
         wait = self._backoff.next()
         log.info("dialling again in {wait:.1f} s", wait=wait)
+        waiting: Deferred[None] = Deferred()
+        alarm = self._alarm = self._reactor.callLater(wait, waiting.callback, None)
         with suppress(CancelledError):
-            await self._pause(deferLater(self._reactor, wait))
+            await self._pause(waiting)
+        self._alarm = None
+        if alarm.active():
+            alarm.cancel()
 
     async def _pause(self, waiting: Deferred[T]) -> T:
         """Wait, so that `stop` may cancel it."""
@@ -233,6 +270,8 @@ class Dialer:
         if self._profile.learns:
             keepalive = Keepalive(self._recall(), now=self._reactor.seconds())
         connection: Http3Connection | None = None
+        self._dialled_at, self._dialled = self._reactor.seconds(), (address, port)
+        self._standing = self._local_address(address, port)
         try:
             connecting = self._connect(address, port, self._tls(), OPEN_DEADLINE)
             connection = await self._pause(connecting)

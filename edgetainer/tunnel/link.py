@@ -120,6 +120,10 @@ class Link:
         """Fires when the server is heard again; not when the session ends."""
         return self._connection.notify_heard()
 
+    def migrate(self) -> None:
+        """The device's own address has changed: tell the server from the new one."""
+        self._connection.migrate()
+
     def ask(self) -> None:
         """Make the server say something, if it can."""
         # Only the sound of the answer matters.

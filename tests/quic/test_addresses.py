@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import DNSLookupError
 
-from edgetainer.quic.addresses import MAX_ADDRESSES, resolve
+from edgetainer.quic.addresses import MAX_ADDRESSES, local_address, resolve
 
 
 class Names:
@@ -70,3 +70,13 @@ def test_an_answer_after_cancelling_is_ignored() -> None:
     waiting.cancel()
     names.answer(IPv4Address("TCP", "192.0.2.1", 0))
     assert len(failed) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_kernel_says_where_datagrams_would_leave(host: str) -> None:
+    assert local_address(host, 9) == host
+
+
+def test_without_a_route_there_is_no_local_address() -> None:
+    # Linux refuses it as a destination unless broadcasting was asked for.
+    assert local_address("255.255.255.255", 9) is None
