@@ -1,10 +1,11 @@
 """Interactive bytes are sent a second time before anybody knows whether they arrived.
 
 A lost keystroke is noticed a round trip later at best: on a satellite, when its
-echo should already be on the screen. Bytes for which somebody waits are few, so on
-a path whose round trip is long they are sent twice, a little apart; the second copy
-rides along with whatever leaves at that time. On a short path the acknowledgement
-comes first, and there is no copy. Bulk is never copied.
+echo should already be on the screen, and everything behind it waits with it. Bytes
+for which somebody waits are few, so on a path whose round trip is long they are
+copied before anything is known: once a little later, in whatever leaves at that
+time, and once more along with the next bytes that somebody waits for. On a short
+path the acknowledgement comes first, and there is no copy. Bulk is never copied.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from edgetainer.quic.rtt import RttEstimator
 from edgetainer.quic.schedule import Priority
 from edgetainer.quic.sender import StreamSender
 
-SHORTEST_S = 0.015
+SHORTEST_S = 0.010
 """Seconds between the copies at least: the bursts in which radios lose are shorter."""
 
-LONGEST_S = 0.040
+LONGEST_S = 0.030
 """Seconds at most: what a loss costs when the copy makes up for it, and less than
 people notice."""
 
-ROUND_TRIP_FRACTION = 1 / 8
+ROUND_TRIP_FRACTION = 1 / 12
 """Of a round trip, between the two: the longer the path, the longer its bursts."""
 
 PEER_DELAY_S = 0.005
@@ -48,15 +49,18 @@ OVERHEAD = 48
 PROBE_BYTES = 1000
 """Bytes of interactive data that a probe repeats: what fits into one datagram."""
 
+COPIES = 2
+"""How often a piece is copied at most."""
+
 REMEMBERED = 256
-"""Pieces that are remembered for probes after their copy was sent."""
+"""Pieces that are remembered after their first copy."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
-    """Bytes of an interactive stream that left for the first time.
+    """Bytes of an interactive stream that left.
 
-    :param at: when, in seconds.
+    :param at: when they did so last, in seconds.
     :param fin: whether the end of the stream went with them.
     """
 
@@ -65,6 +69,7 @@ class Piece:
     start: int
     stop: int
     fin: bool
+    copies: int = 0
 
     @property
     def is_missing(self) -> bool:
@@ -81,7 +86,7 @@ class Copies:
 
     def __init__(self) -> None:
         self._once: deque[Piece] = deque()
-        self._twice: deque[Piece] = deque(maxlen=REMEMBERED)
+        self._copied: deque[Piece] = deque(maxlen=REMEMBERED)
         self._budget = float(BURST)
         self._at = 0.0
 
@@ -96,27 +101,40 @@ class Copies:
             once.popleft()
         return once[0].at + delay if once else None
 
-    def copy(self, now: float, *, delay: float, rate: float) -> None:
+    def copy(self, now: float, *, delay: float, rate: float, riding: bool) -> None:
         """Queue the copies that are due.
 
         :param rate: of the connection, in bytes per second.
+        :param riding: whether a packet with new interactive bytes is about to
+            leave, which second copies may share.
         """
         self._budget = min(BURST, self._budget + (now - self._at) * rate * SHARE)
         self._at = now
         while (due := self.due(delay)) is not None and due <= now:
             piece = self._once.popleft()
-            self._twice.append(piece)
-            cost = piece.stop - piece.start + OVERHEAD
-            if cost <= self._budget:
-                self._budget -= cost
-                piece.send_again()
+            self._copied.append(piece)
+            self._spend(piece, now, OVERHEAD)
+        if riding:
+            missing = [piece for piece in self._copied if piece.is_missing]
+            self._copied = deque(missing, maxlen=REMEMBERED)
+            for piece in missing:
+                if piece.copies < COPIES and piece.at + delay <= now:
+                    self._spend(piece, now, 0)
+
+    def _spend(self, piece: Piece, now: float, overhead: int) -> None:
+        cost = piece.stop - piece.start + overhead
+        if cost <= self._budget:
+            self._budget -= cost
+            piece.at = now
+            piece.copies += 1
+            piece.send_again()
 
     def probe(self) -> None:
         """Queue the newest pieces that are not acknowledged (RFC 9002 section 6.2.4)."""
-        self._twice.extend(self._once)
+        self._copied.extend(self._once)
         self._once.clear()
-        missing = [piece for piece in self._twice if piece.is_missing]
-        self._twice = deque(missing, maxlen=REMEMBERED)
+        missing = [piece for piece in self._copied if piece.is_missing]
+        self._copied = deque(missing, maxlen=REMEMBERED)
         room = PROBE_BYTES
         for piece in reversed(missing):
             room -= piece.stop - piece.start
@@ -141,6 +159,7 @@ class Copying(QuicConnection):
     def __init__(self, **options: Any) -> None:
         self._copies = Copies()
         self._sending_at = 0.0
+        self._riding = False
         super().__init__(**options)
 
     def priority(self, stream_id: int) -> Priority:
@@ -160,8 +179,14 @@ class Copying(QuicConnection):
         self._sending_at = now
         recovery = self._loss
         rate = recovery.congestion_window / max(recovery.rtt.expected, 1e-3)
-        self._copies.copy(now, delay=copy_delay(recovery.rtt), rate=rate)
+        self._copies.copy(now, delay=copy_delay(recovery.rtt), rate=rate, riding=self._riding)
+        self._riding = False
         return super().datagrams_to_send(now)
+
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        """Queue bytes for a stream; see the base class."""
+        super().send_stream_data(stream_id, data, end_stream)
+        self._riding = self._riding or self.priority(stream_id) is Priority.INTERACTIVE
 
     def _write_stream_frame(
         self,

@@ -295,6 +295,9 @@ class Writing(QuicConnection):
         if self._schedule.news:
             self._write_news(builder, space)
         self._write_data(builder, space, leave)
+        if space.ack_at is not None and not builder.packet_is_empty:
+            # Not due yet, but where there is room it costs no packet of its own.
+            self._write_ack_frame(builder=builder, space=space, now=now)
 
     def _has_frames(self, network_path: QuicNetworkPath) -> bool:
         """Whether the connection itself has something to say."""

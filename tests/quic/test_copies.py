@@ -43,8 +43,8 @@ class Terminal:
             start, stop = self._send()
             self.copies.sent(Piece(at, self.sender, start, stop, False))
 
-    def copy(self, at: float, rate: float = 1e6) -> list[tuple[int, int]]:
-        self.copies.copy(at, delay=0.02, rate=rate)
+    def copy(self, at: float, *, rate: float = 1e6, riding: bool = False) -> list[tuple[int, int]]:
+        self.copies.copy(at, delay=0.02, rate=rate, riding=riding)
         return self._flush()
 
     def probe(self) -> list[tuple[int, int]]:
@@ -66,13 +66,13 @@ class Terminal:
         self.sender.on_data_delivery(QuicDeliveryState.ACKED, start, stop, False)
 
 
-@pytest.mark.parametrize("rtt", [0.0005, 0.01, 0.03])
+@pytest.mark.parametrize("rtt", [0.0005, 0.01, 0.02])
 def test_on_a_short_path_the_answer_is_waited_for(rtt: float) -> None:
     assert max(SHORTEST_S, rtt + 0.005) <= copy_delay(measured(rtt)) <= LONGEST_S
 
 
 @pytest.mark.parametrize(
-    ("rtt", "delay"), [(0.08, SHORTEST_S), (0.2, 0.025), (0.6, LONGEST_S), (2.0, LONGEST_S)]
+    ("rtt", "delay"), [(0.08, SHORTEST_S), (0.24, 0.02), (0.6, LONGEST_S), (2.0, LONGEST_S)]
 )
 def test_on_a_long_one_it_is_not(rtt: float, delay: float) -> None:
     assert copy_delay(measured(rtt)) == pytest.approx(delay)
@@ -86,6 +86,16 @@ def test_a_piece_is_copied_once_when_it_is_due() -> None:
     assert terminal.copy(1.03) == [(0, 3)]
     assert terminal.copies.due(0.02) is None
     assert terminal.copy(5.0) == []
+
+
+def test_a_second_copy_rides_with_the_next_bytes() -> None:
+    terminal = Terminal()
+    terminal.write(3, 1.0)
+    assert terminal.copy(1.01, riding=True) == [], "neighbours share a fate"
+    assert terminal.copy(1.02) == [(0, 3)]
+    assert terminal.copy(1.03, riding=True) == []
+    assert terminal.copy(1.1, riding=True) == [(0, 3)]
+    assert terminal.copy(1.2, riding=True) == [], "two are enough"
 
 
 def test_what_was_acknowledged_is_not_copied() -> None:
@@ -129,7 +139,7 @@ def test_probes_forget_what_arrived() -> None:
     terminal.write(100, 1.0)
     terminal.acked(0, 100)
     assert terminal.probe() == []
-    assert len(terminal.copies._twice) == 0
+    assert len(terminal.copies._copied) == 0
 
 
 def channel(priority: Priority, **network: float) -> tuple[Pair, Recorder, Echo]:
