@@ -16,6 +16,7 @@ from edgetainer.simulate.doors import SimulatedDoors
 from edgetainer.simulate.figures import Figures
 from edgetainer.simulate.link import Link
 from edgetainer.tunnel.dialer import Dialer
+from edgetainer.tunnel.profiles import STANDARD, LinkProfile
 from edgetainer_agent.deploy.work import Report
 from edgetainer_agent.desired import Configuration, Puller, heartbeat_interval
 from edgetainer_agent.heartbeat import Heartbeat
@@ -42,7 +43,7 @@ FACTS: dict[str, Any] = {
 class SimulatedDevice:
     """An enrolled device from `start` to `stop`.
 
-    :param heartbeat_s: seconds between heartbeats; None: as the server says.
+    :param heartbeat_s: seconds between heartbeats; None: as profile and server say.
     :param link: None: its link is never cut.
     :param chance: its own, so that a seed repeats its story.
     """
@@ -56,6 +57,7 @@ class SimulatedDevice:
         obedience: Obedience,
         figures: Figures,
         chance: random.Random,
+        profile: LinkProfile = STANDARD,
         heartbeat_s: float | None = None,
         link: Link | None = None,
     ) -> None:
@@ -64,7 +66,7 @@ class SimulatedDevice:
         self._reactor = reactor
         self._figures = figures
         self._chance = chance
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s = heartbeat_s or profile.heartbeat_s
         self._configured_s: float | None = None
         self._link = link
         self._started_at = reactor.seconds()
@@ -86,6 +88,7 @@ class SimulatedDevice:
             on_doorbell=lambda _: self.puller.pull(),
             on_failure=self._failed,
             random=chance,
+            profile=profile,
             connect=None if link is None else link.connect,
         )
         self.deployments = Deployments(

@@ -18,6 +18,7 @@ from edgetainer.simulate.device import FACTS, SimulatedDevice
 from edgetainer.simulate.figures import Figures
 from edgetainer.simulate.identities import Identities
 from edgetainer.simulate.link import Link
+from edgetainer.tunnel.profiles import STANDARD, LinkProfile
 from edgetainer_agent.enrol import Enrolment
 from edgetainer_agent.identity import Identity
 
@@ -36,7 +37,8 @@ class Options:
     :param token: an enrolment token with a use for each device that is not enrolled.
     :param prefix: of the devices' names.
     :param start_per_s: devices that begin to dial in a second.
-    :param heartbeat_s: seconds between heartbeats; None: as the server says.
+    :param profile: what the devices' links are like.
+    :param heartbeat_s: seconds between heartbeats; None: as profile and server say.
     :param cut_every_s: mean seconds between cuts of each device's link; None: never.
     :param cut_for_s: mean seconds of a cut.
     :param seed: repeats every choice that is left to chance.
@@ -48,6 +50,7 @@ class Options:
     token: str | None = field(default=None, repr=False)
     prefix: str = "sim"
     start_per_s: float = 100.0
+    profile: LinkProfile = STANDARD
     heartbeat_s: float | None = None
     obedience: Obedience = field(default_factory=Obedience)
     cut_every_s: float | None = None
@@ -174,6 +177,7 @@ class SimulatedFleet:
             obedience=options.obedience,
             figures=self.figures,
             chance=self._chance(name, "device"),
+            profile=options.profile,
             heartbeat_s=options.heartbeat_s,
             link=link,
         )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from edgetainer.quic.carriers import Address, Carrier, UdpCarrier
+from edgetainer.quic.carriers import Address, Carrier
 from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.settings import ClientTls
+from edgetainer.quic.udp import UdpCarrier
 
 
 class Link:
@@ -59,7 +61,9 @@ class Link:
                 client.datagram_received(data, address)
 
         interface = "::" if ":" in host else "0.0.0.0"  # noqa: S104  # a client's own socket
-        carrier = UdpCarrier(self._reactor, received, interface=interface, port=0)
+        carrier = UdpCarrier(
+            self._reactor, received, batch_done=client.batch_done, interface=interface, port=0
+        )
         return client.connect(_Cuttable(carrier, self), (host, port))
 
     def _cut(self) -> None:
@@ -88,6 +92,10 @@ class _Cuttable:
     def send(self, data: bytes, address: Address) -> None:
         if not self._link.away:
             self._carrier.send(data, address)
+
+    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        if not self._link.away:
+            self._carrier.send_many(datagrams)
 
     def close(self) -> Deferred[None]:
         return self._carrier.close()

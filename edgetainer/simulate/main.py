@@ -14,6 +14,7 @@ from typing import Any
 from edgetainer import __version__
 from edgetainer.errors import EdgetainerError
 from edgetainer.simulate.identities import NAME
+from edgetainer.tunnel.profiles import PROFILES
 from edgetainer_agent.config import LOG_LEVELS
 from edgetainer_agent.durable import write_atomically
 from edgetainer_agent.main import (
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--name-prefix: letters, digits, '.', '_' and '-' only")
     begin_log(options.log_level, sys.stderr)
     try:
-        _allow_files(options.devices + SPARE_FILES)
+        allow_files(options.devices + SPARE_FILES)
         reactor = install_reactor()
         return _run(reactor, options)
     except EdgetainerError as error:
@@ -63,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--name-prefix", default="sim", metavar="TEXT", help="devices are called TEXT-0001 … (sim)")
     add("--start-per-s", type=_number(0.1, 10_000), default=100.0, metavar="N",
         help="devices that begin to dial in a second (100)")  # fmt: skip
+    add("--profile", choices=sorted(PROFILES), default="standard",
+        help="what the devices' links are like (standard)")  # fmt: skip
     add("--heartbeat-s", type=_number(1, 86_400), metavar="S",
-        help="seconds between heartbeats (as the server says)")  # fmt: skip
+        help="seconds between heartbeats (as profile and server say)")  # fmt: skip
     add("--fail-deployments", type=_number(0, 100), default=0.0, metavar="PERCENT",
         help="share of deployments that fail (0)")  # fmt: skip
     add("--pull-s", type=_number(0, 86_400), default=2.0, metavar="S",
@@ -103,6 +106,7 @@ def _run(reactor: Any, options: argparse.Namespace) -> int:
             token=_token(options.token_file),
             prefix=options.name_prefix,
             start_per_s=options.start_per_s,
+            profile=PROFILES[options.profile],
             heartbeat_s=options.heartbeat_s,
             obedience=Obedience(options.fail_deployments / 100, options.pull_s),
             cut_every_s=options.disconnect_every,
@@ -165,7 +169,7 @@ def _token(file: Path | None) -> str | None:
         ) from error
 
 
-def _allow_files(wanted: int) -> None:
+def allow_files(wanted: int) -> None:
     """Raise the process's own limit of open files: each device has a socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
