@@ -51,6 +51,8 @@ from edgetainer.switchboard import Switchboard
 from edgetainer.tunnel.limits import KEEPALIVE
 from edgetainer.tunnel.listener import TunnelListener
 from edgetainer.tunnel.session import Session
+from edgetainer.tunnel.websocket import ROOT as TUNNEL
+from edgetainer.tunnel.websocket import WebSocketEntry
 
 
 def now() -> datetime:
@@ -191,6 +193,19 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         ),
         origins=[settings.console_url],
     )
+    tunnel = TunnelListener(
+        reactor=reactor,
+        interface=settings.interface,
+        port=settings.tunnel_port,
+        tls=ServerTls(
+            certificate_chain=authority.tunnel.certificate_chain,
+            private_key=authority.tunnel.private_key,
+            verify_client=identities.verify,
+        ),
+        site=make_tunnel_site(routes, reactor=reactor),
+        static_key=secret(settings, "quic-static"),
+        on_session=welcome(settings, identities=identities, switchboard=switchboard),
+    )
     origins = frozenset({settings.console_url})
     sockets = HubResource(
         reactor=reactor,
@@ -202,7 +217,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         routes,
         reactor=reactor,
         authorities=[host_of(settings.console_host, settings.public_port)],
-        children={b"ws": sockets},
+        children={b"ws": sockets, TUNNEL: WebSocketEntry(tunnel)},
         fallback=Pages(
             read_pages(settings.web_dir),
             # Only for a certificate that browsers trust without help.
@@ -225,19 +240,6 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         console=console,
         clock=reactor,
         limits=limits,
-    )
-    tunnel = TunnelListener(
-        reactor=reactor,
-        interface=settings.interface,
-        port=settings.tunnel_port,
-        tls=ServerTls(
-            certificate_chain=authority.tunnel.certificate_chain,
-            private_key=authority.tunnel.private_key,
-            verify_client=identities.verify,
-        ),
-        site=make_tunnel_site(routes, reactor=reactor),
-        static_key=secret(settings, "quic-static"),
-        on_session=welcome(settings, identities=identities, switchboard=switchboard),
     )
     return Parts(
         database=database,

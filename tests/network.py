@@ -40,6 +40,8 @@ SERVER_NAME = "server.test"
 class MemoryCarrier:
     """One end's socket on the network."""
 
+    kind = "udp"
+
     def __init__(
         self,
         network: Network,

@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import treq
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool
 
 from edgetainer.errors import CODES, EdgetainerError
 from edgetainer_agent.durable import remove_durably
 from edgetainer_agent.identity import Identity, certificate_request
+from edgetainer_agent.trust import https_policy
 
 log = Logger()
 
@@ -60,24 +58,7 @@ def https_client(
     :param pool: keeps connections for whoever asks more than once.
     :raises EdgetainerError: `config_invalid` naming `ca_file`.
     """
-    if ca_file is None:
-        policy = BrowserLikePolicyForHTTPS()
-    else:
-        try:
-            pem = ca_file.read_bytes()
-            authorities = x509.load_pem_x509_certificates(pem)
-        except (OSError, ValueError) as error:
-            raise EdgetainerError(
-                "config_invalid", f"ca_file: {ca_file} holds no certificate", field="ca_file"
-            ) from error
-        policy = BrowserLikePolicyForHTTPS(
-            trustRootFromCertificates(
-                [
-                    Certificate.loadPEM(authority.public_bytes(Encoding.PEM))
-                    for authority in authorities
-                ]
-            )
-        )
+    policy = https_policy(ca_file)
     return HTTPClient(
         Agent(reactor, contextFactory=policy, connectTimeout=ATTEMPT_TIMEOUT_S, pool=pool)
     )

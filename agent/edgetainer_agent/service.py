@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from edgetainer import __version__
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.endpoint import ClientTls
+from edgetainer.tunnel.carriage import Carriage
 from edgetainer.tunnel.dialer import Dialer
 from edgetainer_agent import metrics
 from edgetainer_agent.config import Settings
@@ -31,6 +32,7 @@ from edgetainer_agent.heartbeat import Heartbeat
 from edgetainer_agent.identity import Identity, IdentityStore
 from edgetainer_agent.netlink import NetworkWatch
 from edgetainer_agent.reports import Reporter
+from edgetainer_agent.ways import ServerWays
 
 log = Logger()
 
@@ -164,8 +166,11 @@ class Device:
             certificate_chain=identity.certificate,
             private_key=identity.private_key,
         )
+        ways = ServerWays(reactor, server_url=settings.server_url, ca_file=settings.ca_file)
+        self.carriage = Carriage(reactor=reactor, ways=ways)
         self.dialer = Dialer(
             reactor=reactor,
+            connect=self.carriage.connect,
             addresses=identity.tunnel_addresses,
             tls=lambda: tls,
             doors=self.doors,
@@ -176,7 +181,7 @@ class Device:
             on_failure=self._unreachable,
             random=random,
         )
-        self.network = NetworkWatch(reactor=reactor, changed=self.dialer.network_changed)
+        self.network = NetworkWatch(reactor=reactor, changed=self._network_changed)
         self.puller = Puller(
             clock=reactor,
             request=self.dialer.request,
@@ -257,6 +262,10 @@ class Device:
                 "{folder} and give the device a new token.",
                 folder=str(self._settings.state_dir),
             )
+
+    def _network_changed(self) -> None:
+        if self.dialer.network_changed():
+            self.carriage.network_changed()
 
     def _heard(self, revision: int) -> None:
         # A ring that was lost: the answer to a heartbeat names the revision too.

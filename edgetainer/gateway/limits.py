@@ -77,10 +77,22 @@ class ConnectionCount:
         """Connections from `address` and those counted with it."""
         return self._by_address[address_key(address)]
 
-    def leave(self, address: str) -> None:
-        """One admitted connection from `address` has ended."""
-        key = address_key(address)
+    def trust(self, address: str) -> None:
+        """One admitted connection from `address` is no stranger's: devices behind one
+        NAT must not keep each other out. It still counts in the total."""
+        self._leave_address(address)
+
+    def leave(self, address: str, *, trusted: bool = False) -> None:
+        """One admitted connection from `address` has ended.
+
+        :param trusted: whether `trust` was called for it.
+        """
         self.total -= 1
+        if not trusted:
+            self._leave_address(address)
+
+    def _leave_address(self, address: str) -> None:
+        key = address_key(address)
         self._by_address[key] -= 1
         if not self._by_address[key]:
             del self._by_address[key]

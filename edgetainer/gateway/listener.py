@@ -112,10 +112,18 @@ class _CountedTransport(BufferingTLSTransport):
     factory: Any
     transport: Any
 
+    _trusted = False
+
+    def trusted(self) -> None:
+        """Who is on it has proved to be one of ours: it counts for its address no more."""
+        if not self._trusted:
+            self._trusted = True
+            self.factory.count.trust(_ip(self.transport.getPeer()))
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         address = _ip(self.transport.getPeer())
         super().connectionLost(reason)
-        self.factory.count.leave(address)
+        self.factory.count.leave(address, trusted=self._trusted)
 
 
 class _ChooserFactory(Factory):

@@ -28,6 +28,10 @@ class Carrier(Protocol):
     """Sends datagrams, and knows its own address."""
 
     @property
+    def kind(self) -> str:
+        """What carries them, in a word for people: "udp"."""
+
+    @property
     def address(self) -> Address:
         """The local address."""
 
@@ -50,14 +54,6 @@ class Route(NamedTuple):
 
     address: Address
     carrier: Carrier
-
-
-def kind_of(address: Address | None) -> str:
-    """What carries datagrams to this address, in a word for people.
-
-    An address that is not UDP's says so in its attribute `kind`.
-    """
-    return str(getattr(address, "kind", "udp"))
 
 
 def twisted_address(kind: Literal["TCP", "UDP"], address: Address) -> IPv4Address | IPv6Address:

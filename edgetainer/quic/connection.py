@@ -145,6 +145,11 @@ class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Writ
     # What the shell around it asks.
 
     @property
+    def unanswered_probes(self) -> int:
+        """Probe time-outs since the last acknowledgement."""
+        return self._loss._pto_count
+
+    @property
     def terminated(self) -> events.ConnectionTerminated | None:
         """Why the connection is over, from the moment it is closing or draining.
 

@@ -17,15 +17,15 @@ from twisted.internet.interfaces import (
 from twisted.web.server import Site
 
 from edgetainer.quic.addresses import resolve
-from edgetainer.quic.carriers import Address
+from edgetainer.quic.carriers import Address, BatchDone, DatagramReceived
 from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
 from edgetainer.quic.settings import ClientTls, ServerTls
 from edgetainer.quic.udp import UdpCarrier
-from edgetainer.quic.websocket_server import CarrierByAddress, WebSocketDoor
+from edgetainer.quic.websocket_server import WebSocketDoor
 
-__all__ = ["ClientTls", "Listening", "Reactor", "ServerTls", "connect", "listen"]
+__all__ = ["ClientTls", "Listening", "Reactor", "ServerTls", "client_carrier", "connect", "listen"]
 
 
 class Reactor(IReactorTime, IReactorFDSet, IReactorPluggableNameResolver):
@@ -103,8 +103,8 @@ def listen(
         interface=interface,
         port=port,
     )
-    server.start(CarrierByAddress(carrier))
-    door = WebSocketDoor(reactor=reactor, received=server.datagram_received, in_use=server.peers)
+    server.start(carrier)
+    door = WebSocketDoor(reactor=reactor, received=server.datagram_received, in_use=server.carriers)
     return Listening(server, carrier, door)
 
 
@@ -123,15 +123,19 @@ def connect(
     client = ClientEndpoint(reactor=reactor, tls=tls, timeout=timeout)
 
     def resolved(addresses: list[str]) -> Deferred[Http3Connection]:
-        address = addresses[0]
-        interface = "::" if ":" in address else "0.0.0.0"  # noqa: S104  # a client's own socket
-        carrier = UdpCarrier(
-            reactor,
-            client.datagram_received,
-            batch_done=client.batch_done,
-            interface=interface,
-            port=0,
-        )
-        return client.connect(carrier, (address, port))
+        address = (addresses[0], port)
+        carrier = client_carrier(reactor, client.datagram_received, address, client.batch_done)
+        return client.connect(carrier, address)
 
     return resolve(reactor, host).addCallback(resolved)
+
+
+def client_carrier(
+    reactor: IReactorFDSet,
+    received: DatagramReceived,
+    address: Address,
+    batch_done: BatchDone = lambda: None,
+) -> UdpCarrier:
+    """A client's own socket, of the family of the server's address and bound to none."""
+    interface = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104
+    return UdpCarrier(reactor, received, batch_done=batch_done, interface=interface, port=0)

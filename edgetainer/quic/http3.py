@@ -130,6 +130,16 @@ class Http3Connection:
         for waiter in waiters:
             waiter.callback(None)
 
+    @property
+    def carrier(self) -> Carrier:
+        """What carries the datagrams now."""
+        return self.driver.carrier
+
+    @property
+    def unanswered_probes(self) -> int:
+        """Probes since the peer last acknowledged anything (RFC 9002 section 6.2)."""
+        return self.driver.quic.unanswered_probes
+
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""
         return self.driver.ping()
@@ -152,6 +162,10 @@ class Http3Connection:
     def datagram_received(self, data: bytes, address: Address, carrier: Carrier) -> None:
         """One datagram from a carrier that was given to `migrate`."""
         self.driver.datagram_received(data, address, carrier)
+
+    def batch_done(self) -> None:
+        """The last of those that such a carrier had at once has been handed over."""
+        self.driver.batch_done()
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Close the connection; `code` 0 means all is well."""

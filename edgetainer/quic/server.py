@@ -132,9 +132,13 @@ class ServerEndpoint:
             self._check_closed()
         return self._closing
 
-    def peers(self) -> list[Address]:
-        """The address that each connection's client has now."""
-        return [route.address for driver in self._ids if (route := driver.route)]
+    def carriers(self) -> dict[Carrier, bool]:
+        """What carries connections now, and whether one of them is established."""
+        carriers: dict[Carrier, bool] = {}
+        for driver in self._ids:
+            established = driver not in self._half_open
+            carriers[driver.carrier] = carriers.get(driver.carrier, False) or established
+        return carriers
 
     def _check_closed(self) -> None:
         if self._closing is not None and not self._ids and self._carrier is not None:

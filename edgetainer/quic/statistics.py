@@ -18,7 +18,6 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
-from edgetainer.quic.carriers import kind_of
 from edgetainer.quic.schedule import Priority
 
 
@@ -116,7 +115,7 @@ class Counting(QuicConnection):
             sent_by_class={one: self._sent_by_class[one] for one in Priority},
             received_by_class={one: self._received_by_class[one] for one in Priority},
             migrations=self.migrations,
-            carrier=kind_of(None if route is None else route.address),
+            carrier="" if route is None else route.carrier.kind,
             datagram_size=self._max_datagram_size,
         )
 

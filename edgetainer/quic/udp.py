@@ -121,6 +121,7 @@ class UdpCarrier:
     :raises CannotListenError: when the address or the port cannot be had.
     """
 
+    kind = "udp"
     _log = Logger()
     # Shared: it is filled and emptied within one call, on the reactor's thread.
     _buffer = memoryview(bytearray(65_535))

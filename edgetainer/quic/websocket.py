@@ -3,9 +3,6 @@
 Each binary message is one datagram. Nothing is added and nothing is trusted:
 the QUIC inside proves who is who and encrypts end to end, so whoever ends the
 TLS outside (a company's proxy) sees no more than a router would.
-
-A WebSocket is named by a `WebSocketAddress`, so whatever handles datagrams and
-their addresses handles these as well.
 """
 
 from __future__ import annotations
@@ -13,16 +10,22 @@ from __future__ import annotations
 import ipaddress
 import socket as sockets
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
-from edgetainer.quic.carriers import DatagramReceived
+from edgetainer.quic.carriers import Address, Carrier
 
 SUBPROTOCOL = "quic-datagrams"
 """What both ends must name (RFC 6455 section 1.9): an accidental client is told so."""
+
+KIND = "websocket"
+"""What this kind of carrier is called."""
 
 MESSAGE_MAX = 65_535
 """Bytes of one message: the largest UDP datagram."""
@@ -36,66 +39,67 @@ NOT_SENT_LOW = 32 * 1024
 """Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT), for the same reason."""
 
 
-class WebSocketAddress(tuple[str, int]):
-    """The other end of one WebSocket: the peer's host and port, and the way there.
-
-    Each WebSocket has one, which is equal to nothing else: not to a UDP peer on
-    the same host and port either.
-    """
-
-    kind = "websocket"
-    socket: DatagramSocket
-
-    def __new__(cls, host: str, port: int, socket: DatagramSocket) -> WebSocketAddress:
-        """An address like any other, that knows its socket."""
-        address = super().__new__(cls, (host, port))
-        address.socket = socket
-        return address
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __hash__(self) -> int:
-        return id(self)
+ReceivedFrom = Callable[[bytes, Address, Carrier], None]
+"""Called with each datagram, the peer's address, and the WebSocket that brought it."""
 
 
 @implementer(IPushProducer)
 class DatagramSocket:
-    """What both ends of such a WebSocket have in common; mixed into Autobahn's classes."""
+    """What both ends of such a WebSocket have in common: a `Carrier` to one peer.
+
+    Mixed into Autobahn's protocols.
+    """
 
     transport: Any
-    sendMessage: Any  # Autobahn's name
+    sendMessage: Any  # Autobahn's
     dropConnection: Any
 
-    _received: DatagramReceived
-    _peer_address: WebSocketAddress
+    kind = KIND
 
-    def begin(self, received: DatagramReceived) -> None:
+    _begun = False
+    _over = False
+
+    def begin(self, received: ReceivedFrom) -> None:
         """The handshake is over: datagrams may pass."""
+        self._begun = True
         self._received = received
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._paused = False
-        self._over = False
-        peer = self.transport.getPeer()
-        host = ipaddress.ip_address(peer.host.partition("%")[0])
-        self._peer_address = WebSocketAddress(
-            str(getattr(host, "ipv4_mapped", None) or host), peer.port, self
-        )
+        self._closed: Deferred[None] = Deferred()
+        self._address = _address(self.transport.getHost())
+        self._peer = _address(self.transport.getPeer())
         # On the server twisted.web's channel is still registered for its own pausing.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self, True)
         _keep_kernel_queue_short(self.transport)
 
     @property
-    def peer_address(self) -> WebSocketAddress:
-        """The other end, as datagrams name it."""
-        return self._peer_address
+    def address(self) -> Address:
+        """The local address."""
+        return self._address
 
-    def send_datagram(self, data: bytes) -> None:
+    @property
+    def peer_address(self) -> Address:
+        """The only address there is to send to."""
+        return self._peer
+
+    @property
+    def over(self) -> bool:
+        """Whether it has been closed, by whomever."""
+        return self._over
+
+    def trusted(self) -> None:
+        """Whoever is at the other end has been authenticated.
+
+        Passed on to a transport that bounds what strangers may hold, if it has a
+        method of this name.
+        """
+        tell = getattr(self.transport, "trusted", None)
+        if tell is not None and not self._over:
+            tell()
+
+    def send(self, data: bytes, address: Address) -> None:
         """Send one datagram, or lose it."""
         if self._over:
             return
@@ -105,21 +109,36 @@ class DatagramSocket:
             self._queue.append(data)
             self._queued += len(data)
 
-    def message(self, payload: bytes, binary: bool) -> None:
-        """One message came; text is nothing that our own peers send."""
-        if not binary:
-            self.end()
-        elif not self._over:
-            self._received(payload, self._peer_address)
+    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        """Send datagrams in this order, or lose them."""
+        for data, address in datagrams:
+            self.send(data, address)
 
-    def end(self) -> None:
-        """Close at once: the QUIC inside has said what there was to say."""
+    def close(self) -> Deferred[None]:
+        """Close it: the QUIC inside has said what there was to say."""
         if not self._over:
-            self.ended()
+            self._end()
             self.dropConnection(abort=False)
+        closed: Deferred[None] = Deferred()
+        self._closed.addCallback(closed.callback)
+        return closed
 
-    def ended(self) -> None:
-        """The connection is gone or going."""
+    def message(self, payload: bytes, binary: bool) -> None:
+        """One message came; our own peers send no text."""
+        if not binary:
+            self.close()
+        elif not self._over:
+            self._received(payload, self._peer, self)
+
+    def ended(self) -> bool:
+        """The connection is gone; returns whether it had begun."""
+        if self._begun:
+            self._end()
+            if not self._closed.called:
+                self._closed.callback(None)
+        return self._begun
+
+    def _end(self) -> None:
         self._over = True
         self._queue.clear()
         self._queued = 0
@@ -142,6 +161,13 @@ class DatagramSocket:
 
     def stopProducing(self) -> None:
         """The socket is gone; Autobahn tells us so too."""
+
+
+def _address(address: IPv4Address | IPv6Address) -> Address:
+    # A port that listens on IPv6 sees IPv4 as ::ffff:192.0.2.1, and link-local
+    # addresses with an interface.
+    host = ipaddress.ip_address(address.host.partition("%")[0])
+    return (str(getattr(host, "ipv4_mapped", None) or host), address.port)
 
 
 def _keep_kernel_queue_short(transport: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -10,66 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 
-from edgetainer.quic.carriers import Address, DatagramReceived
 from edgetainer.quic.errors import failure
-from edgetainer.quic.websocket import MESSAGE_MAX, SUBPROTOCOL, DatagramSocket, WebSocketAddress
+from edgetainer.quic.websocket import MESSAGE_MAX, SUBPROTOCOL, DatagramSocket, ReceivedFrom
 
 
-class WebSocketCarrier:
-    """A `Carrier` on one WebSocket; made by `open_websocket`.
-
-    :ivar on_lost: called once when the WebSocket ends, unless we closed it.
-    """
-
-    def __init__(self, socket: DatagramClient) -> None:
-        self._socket = socket
-        self._closing: Deferred[None] | None = None
-        self.on_lost: Callable[[], None] | None = None
-
-    @property
-    def address(self) -> Address:
-        """The local address."""
-        host = self._socket.transport.getHost()
-        return (host.host, host.port)
-
-    @property
-    def peer(self) -> WebSocketAddress:
-        """Where its datagrams go, and come from."""
-        return self._socket.peer_address
-
-    def send(self, data: bytes, address: Address) -> None:
-        """Send one datagram; there is one place where it can go."""
-        self._socket.send_datagram(data)
-
-    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
-        """Send several, in order."""
-        for data, _ in datagrams:
-            self._socket.send_datagram(data)
-
-    def close(self) -> Deferred[None]:
-        """Close the WebSocket; fires when it is closed."""
-        if self._closing is None:
-            self._closing = Deferred()
-            self.on_lost = None
-            self._socket.end()
-        return self._closing
-
-    def lost(self) -> None:
-        """The WebSocket has ended; called by its protocol."""
-        if self._closing is None:
-            self._closing = Deferred()
-        if not self._closing.called:
-            self._closing.callback(None)
-        tell, self.on_lost = self.on_lost, None
-        if tell is not None:
-            tell()
-
-
-class DatagramClient(DatagramSocket, WebSocketClientProtocol):
-    """Autobahn's client that opens a carrier or fails."""
+class WebSocketCarrier(DatagramSocket, WebSocketClientProtocol):
+    """A `Carrier` on one WebSocket; made by `open_websocket`."""
 
     factory: _ClientFactory
-    _carrier: WebSocketCarrier | None = None
 
     def onOpen(self) -> None:
         """Called by Autobahn."""
@@ -78,8 +25,7 @@ class DatagramClient(DatagramSocket, WebSocketClientProtocol):
             self.dropConnection(abort=True)  # cancelled meanwhile
             return
         self.begin(self.factory.received)
-        self._carrier = WebSocketCarrier(self)
-        opened.callback(self._carrier)
+        opened.callback(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Called by Autobahn."""
@@ -87,19 +33,16 @@ class DatagramClient(DatagramSocket, WebSocketClientProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Called by Autobahn."""
-        if self._carrier is not None:
-            self.ended()
-            self._carrier.lost()
-        elif not self.factory.opened.called:
+        if not self.ended() and not self.factory.opened.called:
             error = ConnectionLost(reason or "the WebSocket handshake was refused")
             self.factory.opened.errback(failure(error))
 
 
 class _ClientFactory(WebSocketClientFactory):
-    protocol = DatagramClient
+    protocol = WebSocketCarrier
     noisy = False
 
-    def __init__(self, url: str, *, reactor: IReactorTime, received: DatagramReceived) -> None:
+    def __init__(self, url: str, *, reactor: IReactorTime, received: ReceivedFrom) -> None:
         super().__init__(url, protocols=[SUBPROTOCOL], reactor=reactor)
         self.received = received
         self.opened: Deferred[WebSocketCarrier] = Deferred()
@@ -113,7 +56,7 @@ class _ClientFactory(WebSocketClientFactory):
             tcpNoDelay=True,
         )
 
-    def buildProtocol(self, addr: IAddress) -> DatagramClient:
+    def buildProtocol(self, addr: IAddress) -> WebSocketCarrier:
         protocol = self.protocol()
         protocol.factory = self
         return protocol
@@ -124,7 +67,7 @@ def open_websocket(
     endpoint: IStreamClientEndpoint,
     url: str,
     *,
-    received: DatagramReceived,
+    received: ReceivedFrom,
     timeout: float,
 ) -> Deferred[WebSocketCarrier]:
     """Open a WebSocket for datagrams; cancellable.

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import LoopingCall
 
-from edgetainer.quic.carriers import Address, Carrier, DatagramReceived
+from edgetainer.quic.carriers import Carrier
 from edgetainer.quic.websocket import (
     MESSAGE_MAX,
     SUBPROTOCOL,
     DatagramSocket,
-    WebSocketAddress,
+    ReceivedFrom,
 )
 
 SWEEP_S = 10.0
@@ -31,7 +30,7 @@ class DatagramServer(DatagramSocket, WebSocketServerProtocol):
     """Autobahn's server, which lets programs in and pages out."""
 
     factory: WebSocketDoor
-    opened_at: float | None = None
+    opened_at = 0.0
 
     def onConnect(self, request: ConnectionRequest) -> str:
         """Called by Autobahn with the request; returns the subprotocol."""
@@ -53,8 +52,7 @@ class DatagramServer(DatagramSocket, WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Called by Autobahn."""
-        if self.opened_at is not None:
-            self.ended()
+        if self.ended():
             self.factory.closed(self)
 
 
@@ -64,8 +62,9 @@ class WebSocketDoor(WebSocketServerFactory):
     To be put on an HTTPS site with Autobahn's `WebSocketResource`.
 
     :param received: called with each datagram.
-    :param in_use: the addresses that connections have now. A WebSocket that is not
-        among them is closed: its client moved on, is gone, or never was one.
+    :param in_use: the carriers of connections, and whether one on it is established.
+        A WebSocket that is not among them is closed: its client moved on, is gone, or
+        never was one.
     """
 
     protocol = DatagramServer
@@ -75,8 +74,8 @@ class WebSocketDoor(WebSocketServerFactory):
         self,
         *,
         reactor: IReactorTime,
-        received: DatagramReceived,
-        in_use: Callable[[], Collection[Address]],
+        received: ReceivedFrom,
+        in_use: Callable[[], Mapping[Carrier, bool]],
     ) -> None:
         super().__init__(server=None, reactor=reactor)
         self.received = received
@@ -125,50 +124,14 @@ class WebSocketDoor(WebSocketServerFactory):
     def close(self) -> None:
         """Close them all."""
         for socket in list(self._sockets):
-            socket.end()
+            socket.close()
 
     def _sweep(self) -> None:
-        used = {address for address in self._in_use() if isinstance(address, WebSocketAddress)}
+        used = self._in_use()
         young = self._clock.seconds() - SWEEP_S
         for socket in list(self._sockets):
-            assert socket.opened_at is not None
-            if socket.opened_at <= young and socket.peer_address not in used:
-                socket.end()
-
-
-class CarrierByAddress:
-    """A server's `Carrier` that sends where the address points: UDP or a WebSocket.
-
-    :param udp: the carrier of all other addresses.
-    """
-
-    def __init__(self, udp: Carrier) -> None:
-        self._udp = udp
-
-    @property
-    def address(self) -> Address:
-        """The local UDP address."""
-        return self._udp.address
-
-    def send(self, data: bytes, address: Address) -> None:
-        """Send one datagram."""
-        if isinstance(address, WebSocketAddress):
-            address.socket.send_datagram(data)
-        else:
-            self._udp.send(data, address)
-
-    def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
-        """Send several, in order."""
-        udp: list[tuple[bytes, Address]] = []
-        for datagram in datagrams:
-            data, address = datagram
-            if isinstance(address, WebSocketAddress):
-                address.socket.send_datagram(data)
-            else:
-                udp.append(datagram)
-        if udp:
-            self._udp.send_many(udp)
-
-    def close(self) -> Deferred[None]:
-        """Close the UDP carrier; WebSockets are closed by their door."""
-        return self._udp.close()
+            established = used.get(socket)
+            if established:
+                socket.trusted()
+            elif established is None and socket.opened_at <= young:
+                socket.close()

@@ -153,17 +153,19 @@ class Dialer:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def network_changed(self) -> None:
+    def network_changed(self) -> bool:
         """The device's addresses or routes may be other ones than they were.
 
         When that is so for the way to the server, a session moves to the new address
         at once, and a wait for the next attempt ends early.
+
+        :return: whether it is so.
         """
         if self._dialled is None:
-            return
+            return False
         before, self._standing = self._standing, self._local_address(*self._dialled)
         if self._standing in (None, before):
-            return
+            return False
         log.info("the way to the server now begins at {here}", here=self._standing)
         if self._link is not None:
             self._link.migrate()
@@ -172,6 +174,7 @@ class Dialer:
             soonest = max(now, self._dialled_at + _HURRIED_EVERY)
             if soonest < self._alarm.getTime():
                 self._alarm.reset(soonest - now)
+        return True
 
     def request(
         self,

@@ -26,6 +26,7 @@ from edgetainer.tunnel.wire import dump_object
 if TYPE_CHECKING:
     from edgetainer.quic.http3 import Http3Connection
     from edgetainer.quic.opening import SessionRequest
+    from edgetainer.quic.websocket_server import WebSocketDoor
 
 log = Logger()
 
@@ -105,6 +106,11 @@ class TunnelListener:
         if self._listening is None:
             return (self._interface, self._port)
         return self._listening.address
+
+    @property
+    def websockets(self) -> WebSocketDoor | None:
+        """Takes datagrams by WebSocket; None while nothing is listened on."""
+        return None if self._listening is None else self._listening.websockets
 
     def set_tls(self, tls: ServerTls) -> None:
         """Use another certificate for connections that begin from now on."""

@@ -21,7 +21,7 @@ def test_a_server_answers_without_a_connection() -> None:
     _, carrier, asked = ask(network)
     assert network.run(asked) is True
     assert network.clock.seconds() == pytest.approx(2 * network.delay)
-    assert not server.peers()
+    assert not server._ids
     assert carrier.address not in network.carriers
 
 

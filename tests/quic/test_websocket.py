@@ -9,6 +9,7 @@ import pytest_twisted
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet import reactor as global_reactor
+from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionLost
@@ -18,7 +19,7 @@ from twisted.web.server import Site
 
 from edgetainer.quic import websocket, websocket_server
 from edgetainer.quic.client import ClientEndpoint
-from edgetainer.quic.websocket import SUBPROTOCOL, WebSocketAddress
+from edgetainer.quic.websocket import SUBPROTOCOL
 from edgetainer.quic.websocket_client import WebSocketCarrier, open_websocket
 from tests.quic.pair import pattern
 from tests.quic.test_endpoint import Server
@@ -47,8 +48,8 @@ class Web:
 
     async def connect(self) -> tuple[Any, WebSocketCarrier]:
         client = ClientEndpoint(reactor=reactor, tls=self.server.network.client_tls(), timeout=10.0)
-        carrier = await self.open(client.datagram_received)
-        return await client.connect(carrier, carrier.peer), carrier
+        carrier = await self.open(lambda data, address, _: client.datagram_received(data, address))
+        return await client.connect(carrier, carrier.peer_address), carrier
 
     async def close(self) -> None:
         await self.server.listening.close()
@@ -101,13 +102,11 @@ async def test_a_socket_that_no_connection_uses_is_closed(
 ) -> None:
     monkeypatch.setattr(websocket_server, "SWEEP_S", 0.1)
     connection, used = await web.connect()
-    idle = await web.open(lambda data, address: None)
-    lost: Deferred[None] = Deferred()
-    idle.on_lost = lambda: lost.callback(None)
-    used.on_lost = lambda: pytest.fail("the socket in use was closed")
+    idle = await web.open(lambda data, address, carrier: None)
     assert len(web.door) == 2
-    await lost
+    await until(lambda: idle.over)
     await until(lambda: len(web.door) == 1)
+    assert not used.over
     connection.close()
     await connection.notify_close()
 
@@ -177,9 +176,13 @@ class Transport:
 
     def __init__(self) -> None:
         self.producer: Any = None
+        self.known = 0
 
     def getPeer(self) -> Any:
-        return type("Peer", (), {"host": "::ffff:192.0.2.7", "port": 4711})
+        return IPv6Address("TCP", "::ffff:192.0.2.7", 4711)
+
+    def getHost(self) -> Any:
+        return IPv6Address("TCP", "fe80::1%eth0", 443)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self.producer = producer
@@ -188,46 +191,66 @@ class Transport:
         self.producer = None
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        pass
+        assert enabled
 
     def getHandle(self) -> None:
         return None
+
+    def trusted(self) -> None:
+        self.known += 1
 
 
 class Socket(websocket.DatagramSocket):
     def __init__(self) -> None:
         self.transport = Transport()
         self.sent: list[bytes] = []
+        self.got: list[Any] = []
+        self.dropped = False
+        self.begin(lambda *datagram: self.got.append(datagram))
 
     def sendMessage(self, data: bytes, isBinary: bool) -> None:
         assert isBinary
         self.sent.append(data)
 
+    def dropConnection(self, abort: bool) -> None:
+        self.dropped = True
+
 
 def test_a_tcp_that_stands_still_loses_datagrams_like_a_router() -> None:
     socket = Socket()
-    socket.begin(lambda data, address: None)
     socket.transport.producer.pauseProducing()
-    for number in range(200):
-        socket.send_datagram(number.to_bytes(2, "big") * 500)
+    datagrams = [number.to_bytes(2, "big") * 500 for number in range(200)]
+    socket.send_many([(data, socket.peer_address) for data in datagrams])
     assert not socket.sent
     socket.transport.producer.resumeProducing()
     # What came first is kept, up to the bound; the rest is lost.
-    kept = websocket.QUEUE_MAX // 1000
-    assert socket.sent == [number.to_bytes(2, "big") * 500 for number in range(kept)]
-    socket.send_datagram(b"next")
+    assert socket.sent == datagrams[: websocket.QUEUE_MAX // 1000]
+    socket.send(b"next", socket.peer_address)
     assert socket.sent[-1] == b"next"
 
 
-def test_a_websocket_is_no_other_peer() -> None:
-    one, two = Socket(), Socket()
-    for socket in (one, two):
-        socket.begin(lambda data, address: None)
-    address = one.peer_address
-    assert (address[0], address[1]) == ("192.0.2.7", 4711)
-    assert address == one.peer_address
-    assert address != two.peer_address
-    assert address != ("192.0.2.7", 4711)
-    assert address != ("192.0.2.7", 4711)
-    assert len({address, one.peer_address, two.peer_address, ("192.0.2.7", 4711)}) == 3
-    assert isinstance(address, WebSocketAddress)
+def test_a_websocket_has_addresses_like_any_carrier() -> None:
+    socket = Socket()
+    assert socket.peer_address == ("192.0.2.7", 4711)
+    assert socket.address == ("fe80::1", 443)
+    socket.message(b"datagram", True)
+    assert socket.got == [(b"datagram", ("192.0.2.7", 4711), socket)]
+    socket.trusted()
+    assert socket.transport.known == 1
+
+
+def test_nothing_passes_after_the_end() -> None:
+    socket = Socket()
+    closed = socket.close()
+    assert socket.over
+    assert socket.dropped
+    assert not closed.called
+    socket.send(b"late", socket.peer_address)
+    socket.message(b"late", True)
+    socket.trusted()
+    assert socket.transport.producer is None
+    assert not socket.sent
+    assert not socket.got
+    assert socket.ended()
+    assert closed.called
+    assert socket.close().called

@@ -9,8 +9,9 @@ import pytest
 
 import edgetainer.tunnel
 from edgetainer.errors import CODES
+from edgetainer.quic import websocket, websocket_server
 from edgetainer.quic.addresses import MAX_ADDRESSES
-from edgetainer.tunnel import backoff, keepalive, limits, profiles, vigil
+from edgetainer.tunnel import backoff, carriage, keepalive, limits, profiles, vigil
 from edgetainer.tunnel.closing import CLOSE_CODES
 from edgetainer.tunnel.listener import MAX_REFUSALS
 from edgetainer.tunnel.messages import FrameType, TcpTarget, encode_open, encode_reply
@@ -53,6 +54,12 @@ def test_the_refusals_are_codes_that_exist() -> None:
         f"at most {limits.MAX_CHANNELS:,} channels",
         f"at most\n{limits.MAX_HEADER:,})",
         f"at most\n{limits.MAX_FRAME:,})",
+        f"subprotocol `{websocket.SUBPROTOCOL}`",
+        f"without an answer after {carriage.HEAD_START:.0f} s",
+        f"wait only {carriage.SHORT_HEAD_START} s",
+        f"asks after {carriage.ASK_FIRST:.0f} s, then at doubled intervals of up to\n"
+        f"  {carriage.ASK_MOST:.0f} s",
+        f"has used for {websocket_server.SWEEP_S:.0f} s",
         f"within {limits.OPEN_DEADLINE:.0f} s of the stream",
         f"is closed after {limits.OPEN_DEADLINE:.0f} s",
         f"After {MAX_REFUSALS} refusals",

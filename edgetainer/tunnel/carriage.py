@@ -1,0 +1,314 @@
+"""Which way a device's datagrams go: UDP, or a WebSocket where UDP is blocked.
+
+UDP is always wanted; a WebSocket is what there is when nothing else passes.
+A connection begins on whichever answers, with a head start for UDP, and moves
+between them as it must, its channels none the wiser:
+
+- on UDP, when probes remain unanswered, a WebSocket is opened and moved to;
+- on a WebSocket, UDP is asked for at growing intervals and moved back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edgetainer.quic.carriers import Address, BatchDone, Carrier
+from edgetainer.quic.client import ClientEndpoint
+from edgetainer.quic.endpoint import ClientTls
+from edgetainer.quic.errors import ConnectionClosed
+from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.reachability import Reachability
+from edgetainer.quic.websocket import KIND as WEBSOCKET
+from edgetainer.quic.websocket import ReceivedFrom
+
+log = Logger()
+
+#: Seconds that UDP has for itself when the device dials. A satellite's handshake
+#: with Retry takes 1.8 s; and who is behind a wall has chosen well before five.
+HEAD_START = 2.0
+
+#: The same where UDP did not answer the last time.
+SHORT_HEAD_START = 0.2
+
+#: Seconds between looks at how the connection fares.
+LOOK = 1.0
+
+#: Probes without an answer (RFC 9002 section 6.2) that mean trouble: 1.8 s at a
+#: round trip of 80 ms, 7 s at 600 ms. Fewer happen on any bad link.
+SILENT_PROBES = 4
+
+#: Seconds until UDP is asked for the first time, and at most: then doubling.
+ASK_FIRST, ASK_MOST = 15.0, 600.0
+
+#: Seconds for an answer.
+ASK_TIMEOUT = 5.0
+
+#: Seconds to open a WebSocket: five round trips by satellite, and a slow server.
+OPEN_TIMEOUT = 10.0
+
+#: Seconds between tries to open one, at first and at most: then doubling.
+OPEN_FIRST, OPEN_MOST = 5.0, 60.0
+
+
+Attempt = Callable[[], Deferred[Http3Connection]]
+
+
+class Socket(Carrier, Protocol):
+    """A WebSocket that carries datagrams."""
+
+    @property
+    def peer_address(self) -> Address:
+        """The server, as this carrier names it."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+
+
+class Ways(Protocol):
+    """How to reach the server; real sockets, or a test's."""
+
+    def dial(
+        self, host: str, port: int, tls: ClientTls, timeout: float
+    ) -> Deferred[Http3Connection]:
+        """Connect over UDP."""
+
+    def udp(
+        self, received: ReceivedFrom, address: Address, batch_done: BatchDone = lambda: None
+    ) -> Carrier:
+        """A new UDP socket that can reach `address`."""
+
+    def websocket(self, received: ReceivedFrom, timeout: float) -> Deferred[Socket]:
+        """A new WebSocket."""
+
+
+class Carriage:
+    """Connects, and minds each connection until its end.
+
+    :param ways: how to reach the server.
+    """
+
+    def __init__(self, *, reactor: Any, ways: Ways) -> None:
+        self._reactor = reactor
+        self._ways = ways
+        self._blocked = False
+        self._minders: set[_Minder] = set()
+
+    def connect(
+        self, host: str, port: int, tls: ClientTls, timeout: float
+    ) -> Deferred[Http3Connection]:
+        """Connect by whichever way answers first; cancellable.
+
+        Fails as UDP did, or with the server's refusal.
+
+        :param host: the server's address.
+        :param port: its UDP port.
+        :param timeout: seconds for each way.
+        """
+        race = _Race(self._reactor)
+        race.run(lambda: self._ways.dial(host, port, tls, timeout))
+        start = SHORT_HEAD_START if self._blocked else HEAD_START
+        race.run(lambda: self._dial_websocket(tls, timeout), after=start)
+        return race.won.addCallback(self._connected, (host, port))
+
+    def network_changed(self) -> None:
+        """The device is on another network: what was found out no longer holds."""
+        self._blocked = False
+        for minder in self._minders:
+            minder.network_changed()
+
+    def _dial_websocket(self, tls: ClientTls, timeout: float) -> Deferred[Http3Connection]:
+        client = ClientEndpoint(reactor=self._reactor, tls=tls, timeout=timeout)
+
+        def received(data: bytes, address: Address, carrier: Carrier) -> None:
+            client.datagram_received(data, address)
+
+        def opened(socket: Socket) -> Deferred[Http3Connection]:
+            return client.connect(socket, socket.peer_address)
+
+        return self._ways.websocket(received, timeout).addCallback(opened)
+
+    def _connected(self, connection: Http3Connection, address: Address) -> Http3Connection:
+        self._blocked = connection.carrier.kind == WEBSOCKET
+        minder = _Minder(self._reactor, self._ways, connection, address)
+        self._minders.add(minder)
+
+        def over(_: object) -> None:
+            self._minders.discard(minder)
+            minder.stop()
+
+        connection.notify_close().addBoth(over)
+        return connection
+
+
+class _Race:
+    """Attempts of which the first success wins and ends the others.
+
+    :ivar won: fires with it; fails as the first attempt did, or with a refusal.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.won: Deferred[Http3Connection] = Deferred(lambda _: self._stop())
+        self._reactor = reactor
+        self._waiting: list[IDelayedCall] = []
+        self._running: dict[Deferred[Http3Connection], None] = {}
+        self._order: list[Deferred[Http3Connection]] = []
+        self._failures: dict[Deferred[Http3Connection], Failure] = {}
+        self._over = False
+
+    def run(self, attempt: Attempt, *, after: float = 0.0) -> None:
+        """Make one attempt, at once or after some seconds."""
+        if after:
+            self._waiting.append(self._reactor.callLater(after, self._start, attempt))
+        else:
+            self._start(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        running = attempt()
+        self._running[running] = None
+        self._order.append(running)
+        running.addCallbacks(
+            lambda connection: self._succeeded(connection, running),
+            lambda reason: self._failed(reason, running),
+        )
+
+    def _succeeded(self, connection: Http3Connection, which: Deferred[Http3Connection]) -> None:
+        self._running.pop(which, None)
+        if self._over:
+            connection.close()
+        else:
+            self._stop()
+            self.won.callback(connection)
+
+    def _failed(self, reason: Failure, which: Deferred[Http3Connection]) -> None:
+        self._running.pop(which, None)
+        if self._over:
+            return
+        value = reason.value
+        if isinstance(value, ConnectionClosed) and value.by_peer:
+            # The server has judged us; it would say the same another way.
+            self._stop()
+            self.won.errback(reason)
+            return
+        self._failures[which] = reason
+        if not self._running and not any(call.active() for call in self._waiting):
+            self._over = True
+            self.won.errback(self._failures[self._order[0]])
+
+    def _stop(self) -> None:
+        self._over = True
+        for call in self._waiting:
+            if call.active():
+                call.cancel()
+        for attempt in list(self._running):
+            attempt.cancel()
+
+
+class _Minder:
+    """Minds one connection: a look each second, and what follows from it."""
+
+    def __init__(
+        self, reactor: Any, ways: Ways, connection: Http3Connection, address: Address
+    ) -> None:
+        self._reactor = reactor
+        self._ways = ways
+        self._connection = connection
+        self._address = address
+        self._opening: Deferred[Any] | None = None
+        self._asking: Deferred[Any] | None = None
+        self._open_at, self._open_interval = 0.0, OPEN_FIRST
+        self._ask_at, self._ask_interval = 0.0, ASK_FIRST
+        self._was_websocket = False
+        self._looks = LoopingCall(self._look)
+        self._looks.clock = reactor
+        self._looks.start(LOOK)
+
+    def stop(self) -> None:
+        """The connection is over."""
+        if self._looks.running:
+            self._looks.stop()
+        for waiting in (self._opening, self._asking):
+            if waiting is not None:
+                waiting.cancel()
+
+    def network_changed(self) -> None:
+        """Ask for everything anew, now."""
+        now = self._reactor.seconds()
+        self._ask_at, self._ask_interval = now, ASK_FIRST
+        self._open_at, self._open_interval = now, OPEN_FIRST
+        if self._connection.carrier.kind == WEBSOCKET and self._opening is None:
+            # TCP would believe in the old address for minutes.
+            self._open(now)
+
+    def _look(self) -> None:
+        now = self._reactor.seconds()
+        carrier = self._connection.carrier
+        if carrier.kind != WEBSOCKET:
+            self._was_websocket = False
+            if self._connection.unanswered_probes < SILENT_PROBES:
+                self._open_interval = OPEN_FIRST
+            elif self._opening is None and now >= self._open_at:
+                self._open(now)
+            return
+        if not self._was_websocket:
+            self._was_websocket = True
+            self._ask_at, self._ask_interval = now + ASK_FIRST, ASK_FIRST
+        if cast(Socket, carrier).over and self._opening is None and now >= self._open_at:
+            self._open(now)
+        if self._asking is None and now >= self._ask_at:
+            self._ask(now)
+
+    def _open(self, now: float) -> None:
+        """Open a WebSocket and move there."""
+        self._open_at = now + self._open_interval
+        self._open_interval = min(2 * self._open_interval, OPEN_MOST)
+
+        def opened(socket: Socket) -> None:
+            log.info("the tunnel moves to a WebSocket")
+            self._connection.migrate(socket, socket.peer_address)
+
+        def failed(reason: Failure) -> None:
+            log.debug("no WebSocket: {why}", why=reason.value)
+
+        def over(_: object) -> None:
+            self._opening = None
+
+        opening = self._ways.websocket(self._connection.datagram_received, OPEN_TIMEOUT)
+        self._opening = opening
+        opening.addCallbacks(opened, failed).addBoth(over)
+
+    def _ask(self, now: float) -> None:
+        """Ask whether UDP passes by now, and move there if it does."""
+        self._ask_interval = min(2 * self._ask_interval, ASK_MOST)
+        self._ask_at = now + self._ask_interval
+        question = Reachability(self._reactor)
+
+        def received(data: bytes, address: Address, carrier: Carrier) -> None:
+            question.datagram_received(data, address)
+
+        def answered(yes: bool) -> None:
+            if yes:
+                log.info("the tunnel moves back to UDP")
+                connection = self._connection
+                carrier = self._ways.udp(
+                    connection.datagram_received, self._address, connection.batch_done
+                )
+                self._connection.migrate(carrier, self._address)
+
+        def failed(reason: Failure) -> None:
+            log.debug("UDP cannot be asked: {why}", why=reason.value)
+
+        def over(_: object) -> None:
+            self._asking = None
+
+        carrier = self._ways.udp(received, self._address)
+        asking = question.ask(carrier, self._address, timeout=ASK_TIMEOUT)
+        self._asking = asking
+        asking.addCallbacks(answered, failed).addBoth(over)
