@@ -28,6 +28,7 @@ from edgetainer.switchboard import Switchboard
 from edgetainer.tunnel.dialer import Dialer
 from edgetainer.tunnel.listener import TunnelListener
 from edgetainer.tunnel.messages import Target, TcpTarget
+from edgetainer.tunnel.profiles import STANDARD, LinkProfile
 from edgetainer.tunnel.session import Session
 from tests.authority import Leaf
 from tests.network import SERVER, MemoryCarrier, Network
@@ -74,6 +75,7 @@ class Device:
         addresses: list[tuple[str, int]] | None = None,
         hello: dict[str, Any] | None = None,
         seed: int = 1,
+        profile: LinkProfile = STANDARD,
     ) -> None:
         self.world = world
         self.device_id = device_id
@@ -94,6 +96,7 @@ class Device:
             on_failure=lambda error: self._note("failed", error.code),
             on_doorbell=self.rings.append,
             random=random.Random(seed),
+            profile=profile,
             connect=self._connect,
             resolve=world.resolve,
             local_address=lambda host, port: self.local_address,

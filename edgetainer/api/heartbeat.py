@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from edgetainer.api.agent import MAX_CONTAINERS, Container, Told, builtins
 from edgetainer.api.route import Call, Routes
-from edgetainer.api.schemas import Document, Text, bounded
+from edgetainer.api.schemas import UNSET, Document, Text, UnsetType, bounded
 from edgetainer.services.agents import Agents
 from edgetainer.services.presence import Presence
 
@@ -18,15 +18,18 @@ Bytes = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Metrics(Told):
-    """The device's resources as it measures them; null where it cannot."""
+    """The device's resources as it measures them.
 
-    cpu_percent: Annotated[float, Meta(ge=0)] | None = None
-    memory_used: Bytes | None = None
-    memory_total: Bytes | None = None
-    disk_used: Bytes | None = None
-    disk_total: Bytes | None = None
-    uptime_s: Annotated[float, Meta(ge=0)] | None = None
-    load1: Annotated[float, Meta(ge=0)] | None = None
+    Null where it cannot; absent is as it was told last.
+    """
+
+    cpu_percent: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    memory_used: Bytes | UnsetType | None = UNSET
+    memory_total: Bytes | UnsetType | None = UNSET
+    disk_used: Bytes | UnsetType | None = UNSET
+    disk_total: Bytes | UnsetType | None = UNSET
+    uptime_s: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    load1: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
 
 
 class Heartbeat(Told):

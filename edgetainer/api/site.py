@@ -33,7 +33,7 @@ DISCARD_LIMIT = 8 * BODY_LIMIT
 
 _METHOD = re.compile(rb"[A-Z]{1,16}")
 
-# Set on every answer; a resource may set its own instead.
+# Set on every answer to browsers; a resource may set its own instead.
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -120,8 +120,14 @@ class Gate(Resource):
             self.putChild(name, child)
 
     def getChildWithDefault(self, path: bytes, request: Any) -> IResource:
-        for name, value in HEADERS.items():
-            request.setHeader(name, value)
+        if self._authorities is None:
+            # A device is no browser, and may pay for each byte. (RFC 9110 section 6.6.1
+            # wants a Date for caches, of which there are none in the tunnel.)
+            for name in (b"server", b"date"):
+                request.responseHeaders.removeHeader(name)
+        else:
+            for name, value in HEADERS.items():
+                request.setHeader(name, value)
         try:
             self._check(request)
         except EdgetainerError as error:

@@ -42,12 +42,17 @@ FIRST_PACKETS = 100
 
 
 class AckPolicy:
-    """When the application data that arrived is acknowledged; seconds throughout."""
+    """When the application data that arrived is acknowledged; seconds throughout.
+
+    :ivar lone: whether the last packet came alone. What is sent next is its answer
+        then, and takes the acknowledgement along.
+    """
 
     def __init__(self) -> None:
         self._received = 0
         self._waiting = 0
         self._last_at = -math.inf
+        self.lone = False
 
     def received(self, *, now: float, rtt: float, in_order: bool, due: float | None) -> float:
         """A packet came that asks for an acknowledgement; when that is due now.
@@ -60,6 +65,7 @@ class AckPolicy:
         self._received += 1
         self._waiting = 1 if due is None else self._waiting + 1
         since, self._last_at = now - self._last_at, now
+        self.lone = since > LONGEST_DELAY_S
         first = self._received <= FIRST_PACKETS
         if not in_order or self._waiting >= (EVERY_AT_FIRST if first else EVERY):
             return now

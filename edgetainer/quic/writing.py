@@ -37,6 +37,7 @@ from aioquic.quic.packet_builder import (
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
+from edgetainer.quic.acks import AckPolicy
 from edgetainer.quic.schedule import Priority
 from edgetainer.quic.stream_state import Ledger, Stream
 
@@ -70,6 +71,8 @@ class Leave(Enum):
 
 class Writing(QuicConnection):
     """Fills packets; a part of `connection.Connection`."""
+
+    _ack_policy: AckPolicy
 
     def __init__(self, **options: Any) -> None:
         self._ledger = Ledger()
@@ -283,8 +286,11 @@ class Writing(QuicConnection):
         now: float,
     ) -> None:
         if space.ack_at is not None and (
-            # Before its time beside interactive bytes, whose packet has room for it.
-            space.ack_at <= now or self._schedule.urgent(self._credit()) is not None
+            # Before its time beside interactive bytes, whose packet has room for it,
+            # and beside the answer to a packet that came alone.
+            space.ack_at <= now
+            or self._ack_policy.lone
+            or self._schedule.urgent(self._credit()) is not None
         ):
             self._write_ack_frame(builder=builder, space=space, now=now)
         if leave is Leave.ACK:

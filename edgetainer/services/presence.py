@@ -35,6 +35,17 @@ _log = Logger()
 FLUSH_S = 1.0
 # Devices in one transaction; the rest waits for the next.
 BATCH = 1000
+# A device tells only those that changed; what it has never told is not known.
+FIGURES = (
+    "cpu_percent",
+    "memory_used",
+    "memory_total",
+    "disk_used",
+    "disk_total",
+    "uptime_s",
+    "load1",
+)
+_UNKNOWN: dict[str, Any] = dict.fromkeys(FIGURES)
 
 
 @dataclass
@@ -53,7 +64,7 @@ class _Heard:
         return _Heard(
             seen_at=later.seen_at or self.seen_at,
             values={**self.values, **later.values},
-            metrics=self.metrics if later.metrics is None else later.metrics,
+            metrics={**(self.metrics or {}), **(later.metrics or {})} or None,
             containers=self.containers if later.containers is None else later.containers,
             revision=self.revision if later.revision is None else later.revision,
             heard_at=later.heard_at or self.heard_at,
@@ -244,7 +255,7 @@ def _store(
             reports.store(
                 connection,
                 id_,
-                metrics=said.metrics,
+                metrics=said.metrics and {**_UNKNOWN, **(device.metrics or {}), **said.metrics},
                 containers=said.containers,
                 revision=said.revision,
                 now=said.heard_at,

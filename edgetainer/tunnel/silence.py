@@ -27,6 +27,8 @@ class _Watched:
     pinged_at: float | None = None
     #: What `pinged_at` refers to.
     heard_at: float = 0.0
+    #: Until when an answer to that ping is awaited.
+    give_up_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,12 @@ class SilenceTable(Generic[Key]):
             elif entry.pinged_at is None:
                 entry.pinged_at = now
                 answer_by = now + watch.limit - watch.ping_after
-                self._push(max(heard + watch.limit, answer_by), key, entry)
+                entry.give_up_at = max(heard + watch.limit, answer_by)
+                # Once it has answered, its next ping may be due before that.
+                self._push(min(entry.give_up_at, now + watch.ping_after), key, entry)
                 yield Silent(key, give_up=False)
+            elif now < entry.give_up_at:
+                self._push(entry.give_up_at, key, entry)
             else:
                 del self._watched[key]
                 yield Silent(key, give_up=True)
