@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.tunnel.profiles import PROFILES, STANDARD
 
 #: Read when no `--config` is given and it exists.
 DEFAULT_FILE = Path("/etc/edgetainer/agent.yaml")
@@ -47,7 +48,9 @@ class Settings:
     docker_socket: Path = Path("/var/run/docker.sock")
     #: Seconds between heartbeats; none: as the server says.
     heartbeat_s: float | None = None
-    #: Seconds between looks at the desired state when nobody rings.
+    #: What the link costs: "standard" or "metered".
+    link_profile: str = STANDARD.name
+    #: Seconds between looks at the desired state when nobody rings; not on metered links.
     poll_s: float = 300.0
     #: Longest wait for a stack's containers to be running and healthy.
     compose_wait_s: int = 120
@@ -185,6 +188,13 @@ def _level(name: str, value: Any, base: Path) -> str:
     return text
 
 
+def _profile(name: str, value: Any, base: Path) -> str:
+    text = _text(name, value, base).lower()
+    if text not in PROFILES:
+        raise _invalid(name, f"it must be one of {', '.join(PROFILES)}")
+    return text
+
+
 _PARSERS: dict[str, _Parser] = {
     "state_dir": _path,
     "server_url": _url,
@@ -194,6 +204,7 @@ _PARSERS: dict[str, _Parser] = {
     "name": _name,
     "docker_socket": _path,
     "heartbeat_s": _number(1, 86_400),
+    "link_profile": _profile,
     "poll_s": _number(1, 86_400),
     "compose_wait_s": _number(1, 3_600, int),
     "shell": _text,

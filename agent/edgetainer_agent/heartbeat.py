@@ -72,7 +72,9 @@ class Heartbeat:
     :param request: as `Dialer.request`.
     :param collect: what to say; may raise `EdgetainerError`.
     :param on_revision: called with the revision in each answer.
-    :param sparing: whether only news is told, and always after the whole interval.
+    :param sparing: where bytes are spared: gives the seconds after which the server
+        would ask for a sign of life. Then only news is told, and a beat takes the
+        place of such a sign: it comes shortly before the one nearest to its interval.
     """
 
     def __init__(
@@ -83,10 +85,11 @@ class Heartbeat:
         collect: Callable[[], Awaitable[dict[str, Any]]],
         on_revision: Callable[[int], None],
         random: Callable[[float, float], float] = random_module.uniform,
-        sparing: bool = False,
+        sparing: Callable[[], float] | None = None,
     ) -> None:
         self._clock = clock
-        self._news = News() if sparing else None
+        self._keepalive_s = sparing
+        self._news = None if sparing is None else News()
         self._all_told_at = 0.0
         self._request = request
         self._collect = collect
@@ -128,8 +131,8 @@ class Heartbeat:
         return self._wait()
 
     def _wait(self) -> float:
-        if self._news is not None:
-            # At the middle as often as it was asked for, and no more.
-            spread = 1.0 - LEAST_PART
-            return self._interval_s * self._random(1.0 - spread / 2, 1.0 + spread / 2)
+        if self._keepalive_s is not None:
+            keepalive_s = self._keepalive_s()
+            signs = max(1, round(self._interval_s / keepalive_s))
+            return keepalive_s * (signs - self._random(0.02, 1.0 - LEAST_PART))
         return self._interval_s * self._random(LEAST_PART, 1.0)

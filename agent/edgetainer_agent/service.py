@@ -18,6 +18,7 @@ from edgetainer.errors import EdgetainerError
 from edgetainer.quic.endpoint import ClientTls
 from edgetainer.tunnel.carriage import Carriage
 from edgetainer.tunnel.dialer import Dialer
+from edgetainer.tunnel.profiles import PROFILES
 from edgetainer_agent import metrics
 from edgetainer_agent.config import Settings
 from edgetainer_agent.deploy.compose import Compose
@@ -31,6 +32,7 @@ from edgetainer_agent.forward import Forwarder
 from edgetainer_agent.heartbeat import Heartbeat
 from edgetainer_agent.identity import Identity, IdentityStore
 from edgetainer_agent.netlink import NetworkWatch
+from edgetainer_agent.networks import KeepaliveMemory
 from edgetainer_agent.reports import Reporter
 from edgetainer_agent.ways import ServerWays
 
@@ -40,6 +42,8 @@ log = Logger()
 HEARTBEAT_S = 60.0
 #: In the state folder: which doors the server opened last, and how often to beat.
 CONFIGURATION_FILE = "configuration.json"
+#: In the state folder: how long each network lets the device be silent.
+KEEPALIVE_FILE = "keepalive.json"
 
 
 class AgentService(Service):
@@ -142,6 +146,7 @@ class Device:
     ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._profile = PROFILES[settings.link_profile]
         self._configured_s: float | None = None
         self._configuration_file = ConfigurationFile(settings.state_dir / CONFIGURATION_FILE)
         self.docker = Docker(
@@ -168,6 +173,7 @@ class Device:
         )
         ways = ServerWays(reactor, server_url=settings.server_url, ca_file=settings.ca_file)
         self.carriage = Carriage(reactor=reactor, ways=ways)
+        keepalives = KeepaliveMemory(settings.state_dir / KEEPALIVE_FILE)
         self.dialer = Dialer(
             reactor=reactor,
             connect=self.carriage.connect,
@@ -180,6 +186,9 @@ class Device:
             on_doorbell=lambda _: self.puller.pull(),
             on_failure=self._unreachable,
             random=random,
+            profile=self._profile,
+            recall=keepalives.recall,
+            remember=keepalives.remember,
         )
         self.network = NetworkWatch(reactor=reactor, changed=self._network_changed)
         self.puller = Puller(
@@ -195,6 +204,7 @@ class Device:
             collect=self._collect,
             on_revision=self._heard,
             random=random.uniform,
+            sparing=(lambda: self.dialer.keepalive_s) if self._profile.learns else None,
         )
         self.reporter = Reporter(
             clock=reactor,
@@ -287,11 +297,12 @@ class Device:
 
     def _look(self) -> None:
         self.runner.reconcile()
-        if self.dialer.connected:
+        if self.dialer.connected and self._profile.polls:
             self.puller.pull()
 
     def _interval(self) -> float:
-        return self._settings.heartbeat_s or self._configured_s or HEARTBEAT_S
+        wanted = self._settings.heartbeat_s or self._profile.heartbeat_s
+        return wanted or self._configured_s or HEARTBEAT_S
 
     async def _collect(self) -> dict[str, Any]:
         figures, os_version, hardware = await deferToThread(

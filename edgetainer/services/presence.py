@@ -35,17 +35,6 @@ _log = Logger()
 FLUSH_S = 1.0
 # Devices in one transaction; the rest waits for the next.
 BATCH = 1000
-# A device tells only those that changed; what it has never told is not known.
-FIGURES = (
-    "cpu_percent",
-    "memory_used",
-    "memory_total",
-    "disk_used",
-    "disk_total",
-    "uptime_s",
-    "load1",
-)
-_UNKNOWN: dict[str, Any] = dict.fromkeys(FIGURES)
 
 
 @dataclass
@@ -255,7 +244,7 @@ def _store(
             reports.store(
                 connection,
                 id_,
-                metrics=said.metrics and {**_UNKNOWN, **(device.metrics or {}), **said.metrics},
+                metrics=said.metrics and {**(device.metrics or {}), **said.metrics},
                 containers=said.containers,
                 revision=said.revision,
                 now=said.heard_at,

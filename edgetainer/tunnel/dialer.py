@@ -31,7 +31,7 @@ from edgetainer.tunnel.closing import close_code
 from edgetainer.tunnel.doors import Doors
 from edgetainer.tunnel.failures import explain
 from edgetainer.tunnel.keepalive import Bounds, Keepalive
-from edgetainer.tunnel.limits import HELLO_HEADER, OPEN_DEADLINE, SESSION_PATH
+from edgetainer.tunnel.limits import HELLO_HEADER, KEEPALIVE, OPEN_DEADLINE, SESSION_PATH
 from edgetainer.tunnel.link import REQUEST_TIMEOUT, Link
 from edgetainer.tunnel.messages import encode_hello, parse_hello
 from edgetainer.tunnel.profiles import STANDARD, LinkProfile
@@ -75,7 +75,7 @@ class Dialer:
     :param random: chance for the jitter.
     :param profile: what the device's link is like.
     :param recall: what is remembered of the present network's keepalive.
-    :param remember: called with what was learned of it, when a session ends.
+    :param remember: called with what is known of it when that has changed.
     :param connect: as `quic.endpoint.connect`: host, port, identity, seconds.
     :param resolve: the addresses of a name.
     :param local_address: as `quic.addresses.local_address`.
@@ -132,6 +132,11 @@ class Dialer:
         """Whether the server has accepted a session that still lives."""
         return self._link is not None
 
+    @property
+    def keepalive_s(self) -> float:
+        """Seconds of silence that the session is kept over; the standard ones without one."""
+        return KEEPALIVE if self._link is None else self._link.keepalive_s
+
     def start(self) -> None:
         """Begin to dial; does nothing when it has begun."""
         if self._wanted is None:
@@ -169,6 +174,8 @@ class Dialer:
         log.info("the way to the server now begins at {here}", here=self._standing)
         if self._link is not None:
             self._link.migrate()
+            # How long the last network forgave does not hold on this one.
+            self._link.network_changed(self._recall())
         if self._alarm is not None:
             now = self._reactor.seconds()
             soonest = max(now, self._dialled_at + _HURRIED_EVERY)
@@ -298,6 +305,7 @@ class Dialer:
                 doors=self._doors,
                 on_doorbell=lambda revision: _guard(self._on_doorbell, revision),
                 keepalive=keepalive,
+                on_learned=lambda bounds: _guard(self._remember, bounds),
             )
         except Exception as reason:
             error = explain(reason)
@@ -328,8 +336,6 @@ class Dialer:
                  " {loss:.1%} of packets lost: {why}", why=error.detail,
                  lived=self._reactor.seconds() - link.opened_at, carrier=numbers.carrier,
                  rtt=1000 * (numbers.rtt or 0.0), loss=numbers.loss)  # fmt: skip
-        if link.learned is not None:
-            _guard(self._remember, link.learned)
         # However long it was looked for: whoever says goodbye can be dialled at once.
         self._backoff.reset()
         self._mind_rivals(link, error)

@@ -111,6 +111,12 @@ class Keepalive:
         """How long the server shall wait before it says something."""
         return self.bounds.wait if self._proved else self.bounds.good
 
+    def move(self, bounds: Bounds | None, *, now: float) -> None:
+        """The device is on another network; `bounds` are what is remembered of that."""
+        self.bounds = bounds or Bounds()
+        self._proved = bounds is not None
+        self._begin_again(now)
+
     def survived(self, silence: float, *, now: float) -> None:
         """The server's word came after this many seconds in which nobody spoke."""
         if silence < self.seconds * MARGIN:

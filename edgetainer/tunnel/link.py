@@ -48,6 +48,7 @@ class Link:
     :param on_doorbell: called with the revision of each ring.
     :param keepalive: how long the device may be silent, learned here; None where it
         speaks at the server's pace.
+    :param on_learned: called with what is known of the network when that has changed.
 
     :ivar hello: as given.
     :ivar opened_at: seconds of the reactor's clock.
@@ -64,6 +65,7 @@ class Link:
         doors: Doors,
         on_doorbell: Callable[[int], None],
         keepalive: Keepalive | None = None,
+        on_learned: Callable[[Bounds], object] = lambda bounds: None,
     ) -> None:
         self.hello = dict(hello)
         self.opened_at = reactor.seconds()
@@ -80,6 +82,8 @@ class Link:
             # A server that knows nothing of it expects us to speak.
             keepalive = None
         self._keepalive = keepalive
+        self._on_learned = on_learned
+        self._learned = None if keepalive is None else keepalive.bounds
         self._wished = _keepalive(self.hello)
         self._vigil: Vigil = (
             Pinging(self._wished, now=self.opened_at) if keepalive is None else Listening(keepalive)
@@ -102,9 +106,16 @@ class Link:
         return self._closed is not None
 
     @property
-    def learned(self) -> Bounds | None:
-        """What was learned of the network's patience; None on a standard link."""
-        return None if self._keepalive is None else self._keepalive.bounds
+    def keepalive_s(self) -> float:
+        """Seconds of silence after which one of the ends says something."""
+        return self._wished
+
+    def network_changed(self, bounds: Bounds | None) -> None:
+        """The device is on another network, of whose patience this is remembered."""
+        if self._keepalive is not None:
+            self._keepalive.move(bounds, now=self._reactor.seconds())
+            self._learned = self._keepalive.bounds
+            self._look()
 
     def statistics(self) -> Statistics:
         """How its connection fares, as this end sees it."""
@@ -217,6 +228,9 @@ class Link:
     def _tell_wish(self) -> None:
         if self._keepalive is None or self._ears is None:
             return
+        if self._keepalive.bounds != self._learned:
+            self._learned = self._keepalive.bounds
+            self._on_learned(self._learned)
         wish = round(self._keepalive.seconds, 1)
         if wish != self._wished:
             self._wished = wish

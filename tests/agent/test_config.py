@@ -52,6 +52,8 @@ def test_environment_wins_and_empty_means_not_set(tmp_path: Path) -> None:
         ({"server_url": "https://console.example.com/path"}, "server_url"),
         ({"server_url": 7}, "server_url"),
         ({"heartbeat_s": "soon"}, "heartbeat_s"),
+        ({"link_profile": "cheap"}, "link_profile"),
+        ({"link_profile": 3}, "link_profile"),
         ({"heartbeat_s": 0}, "heartbeat_s"),
         ({"heartbeat_s": True}, "heartbeat_s"),
         ({"log_level": "loud"}, "log_level"),

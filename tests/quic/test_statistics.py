@@ -94,6 +94,7 @@ def test_each_new_address_of_the_peer_is_a_migration() -> None:
     for host in ("203.0.113.5", "203.0.113.6"):
         pair.client.driver.carrier.move((host, 5000))  # type: ignore[attr-defined]
         pair.network.run(pair.client.ping())
+        pair.network.pass_time(1)  # for the path to prove to be the peer's
     assert pair.server_connection.peer[0] == "203.0.113.6"
     assert pair.server_connection.statistics().migrations == 2
 
