@@ -14,6 +14,9 @@ H3_INTERNAL_ERROR = 0x102
 H3_STREAM_CREATION_ERROR = 0x103
 """The peer opened a stream that it may not open."""
 
+H3_EXCESSIVE_LOAD = 0x107
+"""The peer makes us work or store too much."""
+
 H3_REQUEST_CANCELLED = 0x10C
 """The request or its response is not wanted any more."""
 

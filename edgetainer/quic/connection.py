@@ -30,13 +30,13 @@ from aioquic.quic.connection import (
 )
 
 from edgetainer.quic.acks import Acknowledging
+from edgetainer.quic.budget import PROCESS, Budget
 from edgetainer.quic.copies import Copying
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
-    CONNECTION_WINDOW_MAX,
     HELD_MAX,
     STREAM_WINDOW,
-    STREAM_WINDOW_MAX,
+    WINDOW_MAX,
     Window,
 )
 from edgetainer.quic.handshake import (
@@ -46,12 +46,12 @@ from edgetainer.quic.handshake import (
 )
 from edgetainer.quic.keys import Keys
 from edgetainer.quic.migration import Paths
+from edgetainer.quic.receiving import Receiving
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
 from edgetainer.quic.schedule import Priority
 from edgetainer.quic.sender import StreamSender
 from edgetainer.quic.statistics import Counting
-from edgetainer.quic.writing import Writing
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -66,17 +66,19 @@ class Limits:
     """What one connection may cost; bytes unless said otherwise.
 
     :param peer_streams: bidirectional streams that the peer may hold open.
+    :param budget: what windows grow from, shared with other connections.
     """
 
     stream_window: int = STREAM_WINDOW
-    stream_window_max: int = STREAM_WINDOW_MAX
+    stream_window_max: int = WINDOW_MAX
     connection_window: int = CONNECTION_WINDOW
-    connection_window_max: int = CONNECTION_WINDOW_MAX
+    connection_window_max: int = WINDOW_MAX
     held_max: int = HELD_MAX
     peer_streams: int = 256
+    budget: Budget = PROCESS
 
 
-class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Writing):
+class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Receiving):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.
@@ -117,8 +119,9 @@ class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Writ
         self._verify_client = verify_client
         self._owner = owner
         self._make_token = make_token
-        self._held = 0
-        self._window = Window(limits.connection_window, limits.connection_window_max)
+        self._held = self._lent = 0
+        self._share = limits.budget.share()
+        self._window = Window(limits.connection_window, limits.connection_window_max, self._share)
         self._local_max_data.value = self._local_max_data.sent = limits.connection_window
         self._local_max_stream_data_bidi_local = limits.stream_window
         self._local_max_stream_data_bidi_remote = limits.stream_window
@@ -206,17 +209,28 @@ class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Writ
     def hold(self, count: int, *, now: float) -> None:
         """Note that `count` bytes wait for a paused reader; negative when it took them.
 
-        A stream's own window bounds them, so up to `Limits.held_max` they do not
-        count against the connection's window: one stalled reader must not stall
-        the others.
+        A stream's own window bounds them, so up to `Limits.held_max`, and while the
+        budget lasts, they do not count against the connection's window: one stalled
+        reader must not stall the others.
         """
         self._held += count
+        lent = min(self._held, self._limits.held_max)
+        if lent < self._lent:
+            self._share.give_back(self._lent - lent)
+            self._lent = lent
+        elif self._share.take(lent - self._lent):
+            self._lent = lent
         if count > 0:
             self._consume_connection(0, now=now)
 
     def _consume_connection(self, count: int, *, now: float) -> None:
-        held = min(self._held, self._limits.held_max)
-        self._local_max_data.value = self._window.consume(count, held=held, now=now, rtt=self.rtt)
+        self._local_max_data.value = self._window.consume(
+            count, held=self._lent, now=now, rtt=self.rtt
+        )
+
+    def release(self) -> None:
+        """The connection is over: give back what it had of the budget."""
+        self._share.close()
 
     def buffered(self) -> int:
         """Bytes that this end keeps in the buffers of its streams, both directions."""

@@ -303,6 +303,7 @@ class Driver:
                 event.error_code, event.reason_phrase, by_peer=self.quic.ended_by_peer
             )
         )
+        self.quic.release()
         waiting, self._waiting = self._waiting, {}
         self._flushing.clear()
         if self.handler is not None:

@@ -7,24 +7,36 @@ say nothing when something becomes sendable, so each packet has to ask them all.
 from __future__ import annotations
 
 from aioquic.quic import events
+from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.packet import QuicErrorCode, QuicStreamFrame
 from aioquic.quic.packet_builder import QuicDeliveryState
+from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver
 
+from edgetainer.quic.codes import H3_EXCESSIVE_LOAD
 from edgetainer.quic.credit import Window
 from edgetainer.quic.schedule import Priority, Readiness, Schedule, Sending
 from edgetainer.quic.sender import StreamSender
+
+MAX_HOLES = 1_000
+"""Holes in what a stream has received. A satellite's window of 3,000 packets has
+300 when every tenth is lost; a peer that makes more makes work."""
+
+MAX_HOLES_OF_ALL = 4_000
+"""The same of all streams of a connection."""
 
 
 class Ledger:
     """What one connection's streams share.
 
     :ivar unsent: bytes accepted on all of them that have never been sent.
+    :ivar holes: ranges that wait, on all of them, for bytes before them.
     """
 
     def __init__(self) -> None:
         self.schedule = Schedule()
         self.unsent = 0
+        self.holes = 0
         self._finished: list[Stream] = []
 
     def part_finished(self, stream: Stream) -> None:
@@ -100,16 +112,40 @@ class Sender(StreamSender):
 
 
 class Receiver(QuicStreamReceiver):
-    """The receiving part."""
+    """The receiving part.
+
+    :ivar was_reset: whether the peer gave up sending.
+    """
 
     def __init__(self, stream: Stream, ledger: Ledger, *, readable: bool) -> None:
         super().__init__(stream.stream_id, readable)
+        self.was_reset = False
         self._stream = stream
         self._ledger = ledger
 
     def handle_frame(self, frame: QuicStreamFrame) -> events.StreamDataReceived | None:
-        """Bytes arrived; see the base class."""
+        """Bytes arrived; see the base class.
+
+        :raises QuicConnectionError: there are too many holes in what arrived.
+        """
+        if frame.offset != self._buffer_start or self._buffer:
+            return self._handle_out_of_order(frame)
         event = super().handle_frame(frame)
+        if self.is_finished:
+            self._ledger.part_finished(self._stream)
+        return event
+
+    def _handle_out_of_order(self, frame: QuicStreamFrame) -> events.StreamDataReceived | None:
+        before = len(self._ranges)
+        event = super().handle_frame(frame)
+        holes = len(self._ranges)
+        self._ledger.holes += holes - before
+        if holes > before and (holes > MAX_HOLES or self._ledger.holes > MAX_HOLES_OF_ALL):
+            raise QuicConnectionError(
+                H3_EXCESSIVE_LOAD,
+                None,  # type: ignore[arg-type]
+                "too many holes in streams",
+            )
         if self.is_finished:
             self._ledger.part_finished(self._stream)
         return event
@@ -119,7 +155,12 @@ class Receiver(QuicStreamReceiver):
     ) -> events.StreamReset | None:
         """The peer gave up sending; see the base class."""
         event = super().handle_reset(final_size=final_size, error_code=error_code)
-        self._ledger.part_finished(self._stream)
+        if event is not None:
+            self.was_reset = True
+            # What came behind holes will never be read.
+            self._ledger.holes -= len(self._ranges)
+            self._ranges = RangeSet()
+            self._ledger.part_finished(self._stream)
         return event
 
     def stop(self, error_code: int = QuicErrorCode.NO_ERROR) -> None:

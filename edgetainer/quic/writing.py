@@ -182,8 +182,11 @@ class Writing(QuicConnection):
                 continue
             self._forgotten.append(stream_id)
             if stream_is_client_initiated(stream_id) != self._is_client:
-                # The peer may open another one for it (RFC 9000 section 4.6).
-                self._stream_limit(stream_id).value += 1
+                self._give_back_stream(stream)
+
+    def _give_back_stream(self, stream: Stream) -> None:
+        """Let the peer open another one for it (RFC 9000 section 4.6)."""
+        self._stream_limit(stream.stream_id).value += 1
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)

@@ -13,8 +13,8 @@ from aioquic.quic.connection import QuicConnectionError, QuicReceiveContext
 from aioquic.quic.packet import QuicErrorCode
 from cryptography.hazmat.primitives import hashes
 
-from edgetainer.quic.connection import Connection
-from edgetainer.quic.credit import CONNECTION_WINDOW, STREAM_WINDOW, STREAM_WINDOW_MAX
+from edgetainer.quic.connection import Connection, Limits
+from edgetainer.quic.credit import CONNECTION_WINDOW, STREAM_WINDOW, WINDOW_MAX
 from edgetainer.quic.errors import CertificateRefused, ConnectionClosed
 from edgetainer.quic.settings import ClientTls, ServerTls
 from tests.authority import Authority, Leaf, ed25519_key, p256
@@ -167,22 +167,24 @@ def _stream_frame(stream_id: int, offset: int, data: bytes) -> bytes:
 
 
 def test_holes_at_the_start_of_streams_cost_no_more_than_the_window() -> None:
-    """A byte at the end of the window, and none before it: aioquic buffers the gap."""
+    """A byte far into each stream, and none before it: aioquic buffers the gap."""
     quic = Pair().server_connection.driver.quic
-    for number in range(1, CONNECTION_WINDOW // STREAM_WINDOW):
-        _frame(quic, 0x0C, _stream_frame(4 * number, STREAM_WINDOW - 1, b"x"))
+    far = CONNECTION_WINDOW // 4
+    for number in range(1, 4):
+        _frame(quic, 0x0C, _stream_frame(4 * number, far - 1, b"x"))
     with pytest.raises(QuicConnectionError) as caught:
-        _frame(quic, 0x0C, _stream_frame(400, STREAM_WINDOW - 1, b"x"))
+        _frame(quic, 0x0C, _stream_frame(400, far - 1, b"x"))
     assert caught.value.error_code == QuicErrorCode.FLOW_CONTROL_ERROR
-    assert STREAM_WINDOW < quic.buffered() <= CONNECTION_WINDOW
+    assert far < quic.buffered() <= CONNECTION_WINDOW
 
 
 def test_the_window_of_a_stream_does_not_open_for_bytes_that_nobody_took() -> None:
-    quic = Pair().server_connection.driver.quic
-    _frame(quic, 0x0C, _stream_frame(4, 0, bytes(STREAM_WINDOW)))
+    window = CONNECTION_WINDOW // 4
+    quic = Pair(server={"limits": Limits(stream_window=window)}).server_connection.driver.quic
+    _frame(quic, 0x0C, _stream_frame(4, 0, bytes(window)))
     quic.datagrams_to_send(now=0.0)
     with pytest.raises(QuicConnectionError) as caught:
-        _frame(quic, 0x0C, _stream_frame(4, STREAM_WINDOW, b"x"))
+        _frame(quic, 0x0C, _stream_frame(4, window, b"x"))
     assert caught.value.error_code == QuicErrorCode.FLOW_CONTROL_ERROR
 
 
@@ -244,9 +246,7 @@ def test_windows_grow_for_a_reader_that_keeps_up_and_not_beyond_their_bounds() -
     Source(pair.network, server.transport, 6_000_000)
     pair.network.until(lambda: len(client.data) > 3_000_000)
     quic = pair.client.driver.quic
-    assert (
-        STREAM_WINDOW < quic._streams[server.transport.stream_id].window.size <= STREAM_WINDOW_MAX
-    )
+    assert STREAM_WINDOW < quic._streams[server.transport.stream_id].window.size <= WINDOW_MAX
     pair.network.until(lambda: len(client.data) == 6_000_000)
 
 

@@ -48,7 +48,22 @@ OVERRIDDEN = [
     (QuicConnection, "_get_or_create_stream", ["self", "frame_type", "stream_id"]),
     (QuicConnection, "_get_or_create_stream_for_send", ["self", "stream_id"]),
     (QuicConnection, "_unblock_streams", ["self", "is_unidirectional"]),
-    (QuicConnection, "_handle_max_stream_data_frame", ["self", "context", "frame_type", "buf"]),
+    *(
+        (QuicConnection, f"_handle_{name}_frame", ["self", "context", "frame_type", "buf"])
+        for name in (
+            "crypto",
+            "datagram",
+            "max_data",
+            "max_stream_data",
+            "max_streams_bidi",
+            "max_streams_uni",
+            "reset_stream",
+            "retire_connection_id",
+            "stop_sending",
+            "stream",
+        )
+    ),
+    (QuicConnection, "_write_new_connection_id_frame", ["self", "builder", "connection_id"]),
     (QuicConnection, "_on_max_stream_data_delivery", ["self", "delivery", "stream"]),
     (QuicConnection, "_write_application", ["self", "builder", "network_path", "now"]),
     (QuicConnection, "_write_connection_limits", ["self", "builder", "space"]),
@@ -136,6 +151,8 @@ def test_methods_that_we_call_exist(owner: type, name: str) -> None:
 
 ATTRIBUTES: dict[str, list[str]] = {
     "quic": [
+        "_QuicConnection__frame_handlers",
+        "_events",
         "_close_event",
         "_crypto_streams",
         "_cryptos",
@@ -223,7 +240,14 @@ ATTRIBUTES: dict[str, list[str]] = {
         "is_finished",
         "reset_pending",
     ],
-    "receiver": ["_buffer", "highest_offset", "is_finished", "stop_pending"],
+    "receiver": [
+        "_buffer",
+        "_buffer_start",
+        "_ranges",
+        "highest_offset",
+        "is_finished",
+        "stop_pending",
+    ],
     "stream": [
         "is_blocked",
         "max_stream_data_local",

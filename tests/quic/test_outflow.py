@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgetainer.quic.connection import Limits
 from tests.quic.pair import Pair, Recorder, Source, Stubborn
 
 MIB = 1024 * 1024
@@ -26,7 +27,7 @@ def test_a_producer_pauses_at_its_bound_and_resumes_below_half() -> None:
 
 
 def test_a_full_connection_leaves_every_stream_its_floor() -> None:
-    pair = Pair()
+    pair = Pair(client={"limits": Limits(peer_streams=100, stream_window=MIB // 4)})
     for _ in range(20):
         writer = Recorder()
         pair.channel(writer, Stubborn())
