@@ -18,6 +18,7 @@ Like its base it never touches a socket or a clock.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from aioquic.quic.connection import (
     END_STATES,
     QuicConnectionId,
     QuicConnectionState,
+    QuicReceiveContext,
 )
 
 from edgetainer.quic.acks import Acknowledging
@@ -52,6 +54,10 @@ from edgetainer.quic.reset import MakeToken, Resettable
 from edgetainer.quic.schedule import Priority
 from edgetainer.quic.sender import StreamSender
 from edgetainer.quic.statistics import Counting
+
+# Else Python writes a line to standard error for every peer that breaks a rule, and
+# whoever floods the port fills the disk. Who wants to read them adds a handler.
+logging.getLogger("quic").addHandler(logging.NullHandler())
 
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
@@ -293,6 +299,14 @@ class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Rece
             connection_id.stateless_reset_token = self._make_token(connection_id.cid)
 
     # Overridden: the handshake.
+
+    def _payload_received(
+        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
+    ) -> tuple[bool, bool]:
+        # The packet with the client's first words may be lost, or turned away by a
+        # busy server, and the probe behind it arrive first (RFC 9002 section 6.2.4).
+        # The base takes that for a violation and ends the client's attempt.
+        return super()._payload_received(context, plain)
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)

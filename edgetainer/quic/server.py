@@ -48,9 +48,11 @@ HANDSHAKE_TIMEOUT_S = 5.0
 MAX_HALF_OPEN = 256
 """Handshakes under way at once; each costs 90 KiB and a millisecond."""
 
-MAX_HALF_OPEN_PER_HOST = 128
-"""Of these, how many one host may hold: it must not lock out the others.
-Devices behind one carrier's NAT share an address, so it is not fewer."""
+MAX_HALF_OPEN_PER_HOST = 32
+"""Of these, how many one host may hold: it must not lock out the others. Devices
+behind one carrier's NAT share an address and take turns: on a server that is so busy
+that a handshake takes 100 ms, 32 are still done within the deadline, where more would
+all miss it, and be begun again for ever."""
 
 TELL_EVERY_S = 60.0
 """Seconds between two lines in the log about handshakes that were turned away:

@@ -27,6 +27,15 @@ CRYPTO_ERRORS = range(0x100, 0x200)
 _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 49, 116})
 
 
+def is_certificate_alert(code: int) -> bool:
+    """Whether a connection was closed because an end did not accept a certificate.
+
+    The other TLS alerts share their numbers with HTTP/3's own codes: 0x100 is
+    H3_NO_ERROR too.
+    """
+    return code in CRYPTO_ERRORS and code - CRYPTO_ERRORS.start in _CERTIFICATE_ALERTS
+
+
 def close_code(error: EdgetainerError) -> int:
     """The number that tells the peer of `error`."""
     return CLOSE_CODES.get(error.code, CLOSE_CODES["session_closed"])
@@ -37,7 +46,7 @@ def error_from_close(code: int) -> EdgetainerError:
     for name, number in CLOSE_CODES.items():
         if number == code:
             return EdgetainerError(name)
-    if code in CRYPTO_ERRORS and code - CRYPTO_ERRORS.start in _CERTIFICATE_ALERTS:
+    if is_certificate_alert(code):
         return EdgetainerError(
             "certificate_refused",
             "The server refused the device's certificate: it is revoked, expired, or of"

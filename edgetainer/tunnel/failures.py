@@ -7,7 +7,7 @@ from twisted.internet.error import DNSLookupError
 
 from edgetainer.errors import EdgetainerError
 from edgetainer.quic.errors import ConnectionClosed, ConnectionReset, SessionClosed, SessionRefused
-from edgetainer.tunnel.closing import CRYPTO_ERRORS, error_from_close
+from edgetainer.tunnel.closing import error_from_close, is_certificate_alert
 from edgetainer.tunnel.messages import error_from
 from edgetainer.tunnel.wire import load_object, printable
 
@@ -39,7 +39,7 @@ def explain(reason: BaseException | None) -> EdgetainerError:
 def _closed(reason: ConnectionClosed) -> EdgetainerError:
     if reason.by_peer:
         return error_from_close(reason.code)
-    if reason.code in CRYPTO_ERRORS:
+    if is_certificate_alert(reason.code):
         # Our own TLS said no: not the device's certificate but the server's.
         return EdgetainerError(
             "unavailable",

@@ -127,7 +127,7 @@ def test_half_open_handshakes_are_few_and_no_host_takes_them_all(network: Networ
         stranger.begin()
     assert len(server._half_open) == MAX_HALF_OPEN_PER_HOST
     network.run(network.connect())
-    assert MAX_HALF_OPEN == 2 * MAX_HALF_OPEN_PER_HOST
+    assert MAX_HALF_OPEN >= 2 * MAX_HALF_OPEN_PER_HOST
 
 
 @settings(max_examples=40, deadline=None)

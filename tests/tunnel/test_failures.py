@@ -47,3 +47,10 @@ def test_words_of_strangers_are_cleaned() -> None:
 def test_the_servers_own_words_reach_the_log() -> None:
     assert explain(SessionRefused(401, PROBLEM)).detail == "Revoked."
     assert "404" in explain(SessionRefused(404, b"<html>")).detail
+
+
+def test_only_a_certificate_that_was_refused_is_called_so() -> None:
+    silent = explain(ConnectionClosed(0x100, "no answer in time", by_peer=False))
+    assert silent.detail == "The connection ended: no answer in time"
+    refused = explain(ConnectionClosed(0x100 + 48, "unknown CA", by_peer=False))
+    assert "certificate is not acceptable" in refused.detail
