@@ -64,6 +64,9 @@ class MemoryCarrier:
         for data, address in datagrams:
             self.send(data, address)
 
+    def largest_datagram(self, address: Address) -> int:
+        return self._network.largest_datagram
+
     def move(self, address: Address) -> None:
         """Take another address, as a device does when its NAT or network changes."""
         self._network.carriers.pop(self.address, None)
@@ -90,6 +93,9 @@ class Network:
     :param duplicate: probability that a datagram arrives twice.
     :param link: a bottleneck that all datagrams go through; then its loss and delays
         count, and not those above.
+
+    :ivar mtu: bytes; larger datagrams are lost.
+    :ivar largest_datagram: bytes of the largest that the ends hold worth trying.
     """
 
     def __init__(
@@ -112,6 +118,8 @@ class Network:
         self.jitter = jitter
         self.duplicate = duplicate
         self.link = link
+        self.mtu = 65_535
+        self.largest_datagram = 1200
         self.up = True
         self.carriers: dict[Address, MemoryCarrier] = {}
         self.carried = 0
@@ -130,6 +138,7 @@ class Network:
         """Take one datagram; deliver it, or not, later."""
         self.carried += 1
         dropped = self.filter is not None and not self.filter(data, source, destination)
+        dropped = dropped or len(data) > self.mtu
         arrivals = [] if dropped or not self.up else self._arrival_times(data, destination)
         if not arrivals:
             self.lost += 1

@@ -76,10 +76,33 @@ def local_address(host: str, port: int) -> str | None:
 
     :param host: an address.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((host, port))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0])
+    try:
+        with _towards(host, port) as probe:
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
+
+
+def route_mtu(host: str, port: int) -> int:
+    """Bytes of an IP packet that the first link towards `host` takes (ip(7), IP_MTU).
+
+    Ethernet's 1,500 where the kernel does not say.
+
+    :param host: an address.
+    """
+    level, option = (socket.IPPROTO_IPV6, 24) if ":" in host else (socket.IPPROTO_IP, 14)
+    try:
+        with _towards(host, port) as probe:
+            return probe.getsockopt(level, option)
+    except OSError:
+        return 1500
+
+
+def _towards(host: str, port: int) -> socket.socket:
+    probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        probe.connect((host, port))
+    except OSError:
+        probe.close()
+        raise
+    return probe

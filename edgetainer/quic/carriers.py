@@ -24,6 +24,11 @@ that each connection among them answers once. A carrier that cannot tell leaves
 it out: then the answers leave before the reactor sleeps."""
 
 
+ETHERNET_DATAGRAM = 1452
+"""Bytes that fit where Ethernet's frames do, with IPv6 and UDP around them. On the
+way through the Internet larger ones have no prospect."""
+
+
 class Carrier(Protocol):
     """Sends datagrams, and knows its own address."""
 
@@ -40,6 +45,9 @@ class Carrier(Protocol):
 
     def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams in this order; losing some of them silently is allowed."""
+
+    def largest_datagram(self, address: Address) -> int:
+        """Bytes of the largest datagram to this address that is worth trying."""
 
     def close(self) -> Deferred[None]:
         """Stop sending and receiving; fires when the address is free again."""

@@ -1,6 +1,6 @@
 """aioquic's QUIC connection, with the bounds and the identity that it lacks.
 
-Eight things are added, all by overriding names that aioquic keeps private
+Nine things are added, all by overriding names that aioquic keeps private
 (`tests/quic/test_contract.py` names each, and the version is pinned):
 
 - *Receive credit follows consumption*: whoever is handed bytes by `next_event`
@@ -11,6 +11,7 @@ Eight things are added, all by overriding names that aioquic keeps private
 - *Recovery is quick, and takes back what it did in error* (`recovery`).
 - *Clients move* to another address or carrier when they are told to.
 - *A server that was restarted says so*, and its clients believe it.
+- *Datagrams are as large as the path takes* (`mtu`).
 - *Keys are changed* before they wear out.
 
 Like its base it never touches a socket or a clock.
@@ -48,6 +49,7 @@ from edgetainer.quic.handshake import (
 )
 from edgetainer.quic.keys import Keys
 from edgetainer.quic.migration import Paths
+from edgetainer.quic.mtu import Sizing
 from edgetainer.quic.receiving import Receiving
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
@@ -84,7 +86,7 @@ class Limits:
     budget: Budget = PROCESS
 
 
-class Connection(Counting, Paths, Keys, Resettable, Copying, Acknowledging, Receiving):
+class Connection(Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledging, Receiving):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.

@@ -65,6 +65,7 @@ class Paths(QuicConnection):
     """Times that the peer was reached on another path, and answered there."""
 
     _move: _Move | None = None
+    _active: QuicNetworkPath | None = None
     _used: QuicNetworkPath | None = None
     _leaving: tuple[float, QuicNetworkPath] | None = None
 
@@ -87,6 +88,7 @@ class Paths(QuicConnection):
             # Without a spare connection id the old one has to do: being linked to
             # our old address (section 9.5) is better than being cut off.
             self.change_connection_id()
+            self._network_changed()
             self._loss.on_path_changed(now=now)
         else:
             if path not in self._network_paths:
@@ -189,6 +191,10 @@ class Paths(QuicConnection):
     def _watch_path(self, now: float) -> None:
         """Notice that another path is in use, as soon as it has proved to be the peer's."""
         path = self._network_paths[0]
+        if path is not self._active:
+            active, self._active = self._active, path
+            if active is not None and not _same_network(active.addr, path.addr):
+                self._network_changed()
         if path is self._used or not path.is_validated:
             return
         before, self._used = self._used, path
@@ -201,7 +207,24 @@ class Paths(QuicConnection):
             self._leaving = (now + LINGER * self._loss.get_probe_timeout(), before)
             self._send_probe()
 
+    def _network_changed(self) -> None:
+        """Packets go over another network from now on, be it proved or not."""
+
+    def _send_probing_frames(
+        self, network_path: QuicNetworkPath, now: float
+    ) -> list[tuple[bytes, Route]]:
+        # What passes on the path in use may be too large for another.
+        size, self._max_datagram_size = self._max_datagram_size, SMALLEST_MAX_DATAGRAM_SIZE
+        try:
+            return super()._send_probing_frames(network_path, now)
+        finally:
+            self._max_datagram_size = size
+
 
 def _same_network(one: Route, other: Route) -> bool:
     """Whether only the port has changed: a NAT's doing, on the same path (section 9.4)."""
-    return one.carrier is other.carrier and one.address[0] == other.address[0]
+    return (
+        one.carrier is other.carrier
+        and type(one.address) is type(other.address)
+        and one.address[0] == other.address[0]
+    )

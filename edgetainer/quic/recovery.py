@@ -15,6 +15,7 @@ Delivery handlers therefore may hear LOST once and ACKED once, in that order.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
@@ -30,6 +31,9 @@ from edgetainer.quic.rtt import GRANULARITY, RttEstimator
 
 INITIAL_RTT_MAX = 1.0
 """Seconds that a round trip is taken for at most before it was measured."""
+
+LARGE = 1200
+"""Bytes of a packet that every path carries; `on_large` hears of larger ones."""
 
 
 class Recovery(Probing):
@@ -49,6 +53,7 @@ class Recovery(Probing):
                 self._cc, max_datagram_size=max_datagram_size
             )
         self.reordering = Reordering()
+        self.on_large: Callable[[QuicDeliveryState, int], None] | None = None
         self.packets_lost = 0
         self.packets_late = 0
         self._next_packet = 0
@@ -60,6 +65,8 @@ class Recovery(Probing):
         if packet.is_ack_eliciting and not space.ack_eliciting_in_flight:
             self._silent_since = max(self._silent_since, sent_at(packet))
         self._next_packet = packet.packet_number + 1
+        if self.on_large is not None and packet.in_flight and packet.sent_bytes > LARGE:
+            packet.delivery_handlers.append((self.on_large, (packet.packet_number,)))
         if isinstance(self._pacer, Pacer):
             self._pacer.sent(packet.sent_bytes if packet.in_flight else 0)
         super().on_packet_sent(packet=packet, space=space)
@@ -201,6 +208,13 @@ class Recovery(Probing):
         if first < now:
             # The time since the first Initial packet (RFC 9002 section 6.2.2).
             self.rtt.initial = self._rtt_initial = min(now - first, INITIAL_RTT_MAX)
+
+    def set_max_datagram_size(self, size: int) -> None:
+        """Datagrams of the path are this large from now on, in bytes."""
+        if self.controller is not None:
+            self.controller.set_max_datagram_size(size)
+        if isinstance(self._pacer, Pacer):
+            self._pacer.max_datagram_size = size
 
     def on_path_changed(self, *, now: float) -> None:
         """Begin anew on another network (RFC 9000 section 9.4).

@@ -21,7 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from edgetainer.quic.carriers import Address, BatchDone, DatagramReceived
+from edgetainer.quic.addresses import route_mtu
+from edgetainer.quic.carriers import ETHERNET_DATAGRAM, Address, BatchDone, DatagramReceived
 from edgetainer.quic.offload import (
     ANCILLARY,
     Datagram,
@@ -173,6 +174,14 @@ class UdpCarrier:
     def queued(self) -> int:
         """Bytes that wait for the socket to take them."""
         return self._queued
+
+    def largest_datagram(self, address: Address) -> int:
+        """Bytes that the route to `address` takes, as far as this host knows."""
+        mtu = route_mtu(*address)
+        headers = (40 if ":" in address[0] else 20) + 8
+        # A larger MTU here (loopback, jumbo frames) may hold all the way; an
+        # Ethernet's 1,500 often shrink somewhere.
+        return mtu - headers if mtu > 1500 else min(mtu - headers, ETHERNET_DATAGRAM)
 
     # Sending.
 

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
-from edgetainer.quic.carriers import Address, Carrier
+from edgetainer.quic.carriers import ETHERNET_DATAGRAM, Address, Carrier
 
 SUBPROTOCOL = "quic-datagrams"
 """What both ends must name (RFC 6455 section 1.9): an accidental client is told so."""
@@ -108,6 +108,10 @@ class DatagramSocket:
         elif self._queued + len(data) <= QUEUE_MAX:
             self._queue.append(data)
             self._queued += len(data)
+
+    def largest_datagram(self, address: Address) -> int:
+        """TCP cuts messages as it likes; larger ones would only hold others up."""
+        return ETHERNET_DATAGRAM
 
     def send_many(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams in this order, or lose them."""

@@ -97,5 +97,8 @@ class _Cuttable:
         if not self._link.away:
             self._carrier.send_many(datagrams)
 
+    def largest_datagram(self, address: Address) -> int:
+        return self._carrier.largest_datagram(address)
+
     def close(self) -> Deferred[None]:
         return self._carrier.close()

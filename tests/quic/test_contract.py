@@ -28,6 +28,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
 
 
 OVERRIDDEN = [
+    (QuicConnection, "_parse_transport_parameters", ["self", "data", "from_session_ticket"]),
+    (QuicConnection, "_send_probing_frames", ["self", "network_path", "now"]),
     (
         CryptoPair,
         "decrypt_packet",
@@ -215,6 +217,7 @@ ATTRIBUTES: dict[str, list[str]] = {
     "path": [
         "addr",
         "bytes_received",
+        "bytes_sent",
         "is_validated",
         "local_challenge_sent",
         "local_challenges",

@@ -55,7 +55,7 @@ def test_the_server_follows_at_once_when_an_idle_client_says_that_it_moved() -> 
     assert pair.client.driver.quic._peer_cid.cid != old_id, "nobody can link the two addresses"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_move_on_a_lossy_link_is_told_again_until_it_is_heard(seed: int) -> None:
     pair = settled(Pair(seed=seed, delay=0.15, loss=0.4))
     home(pair).move(elsewhere())
@@ -82,13 +82,13 @@ def test_streams_go_on_through_a_move_both_ways_without_a_byte_lost() -> None:
     pair = settled(Pair(delay=0.02))
     server, client = Recorder(), Recorder()
     pair.channel(server, client)
-    server.transport.write(pattern(600_000))
-    client.transport.write(pattern(600_000))
+    server.transport.write(pattern(200_000))
+    client.transport.write(pattern(200_000))
     pair.network.until(lambda: len(client.data) > 100_000)
     home(pair).move(elsewhere())
     pair.client.migrate()
-    pair.network.until(lambda: len(client.data) + len(server.data) == 1_200_000)
-    assert client.data == server.data == pattern(600_000)
+    pair.network.until(lambda: len(client.data) + len(server.data) == 400_000)
+    assert client.data == server.data == pattern(200_000)
 
 
 def test_fifty_moves_never_run_out_of_connection_ids_or_pile_up_paths() -> None:
@@ -131,17 +131,18 @@ def test_ten_rebindings_during_a_transfer_lose_not_a_byte(seed: int) -> None:
     chance = random.Random(seed)
     server, client = Recorder(), Recorder()
     pair.channel(server, client)
-    size, quic = 700_000, pair.server_connection.driver.quic
-    client.transport.write(pattern(size))
-    server.transport.write(pattern(size))
+    quic, piece = pair.server_connection.driver.quic, pattern(15_000)
     for number in range(10):
-        at = (number + chance.random()) * 2 * size / 11
-        pair.network.until(lambda at=at: len(server.data) + len(client.data) >= at)
+        for end in (client, server):
+            end.transport.write(piece)
+        pair.network.pass_time(0.08 * chance.random())
         host, port = home(pair).address
         home(pair).move((host, port + 1))
+        for end in (client, server):
+            end.transport.write(piece)
         pair.network.until(lambda done=number + 1: quic.migrations == done, 5)
-    pair.network.until(lambda: len(server.data) + len(client.data) == 2 * size)
-    assert server.data == client.data == pattern(size)
+    pair.network.until(lambda: len(server.data) + len(client.data) == 40 * len(piece))
+    assert server.data == client.data == 20 * piece
     assert pair.client.driver.failure is None
 
 
