@@ -98,6 +98,8 @@ class Connection(Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledgi
     :param owner: tag of the process that owns the connection, 0 to 255; the first
         byte of each connection id that it issues.
     :param make_token: servers: the stateless reset token of each connection id.
+    :param rtt_guess: seconds that a round trip takes or once took, 0 if unknown; it
+        decides when handshake messages are repeated.
     :raises ValueError: the configuration asks for a log of keys or of packets.
     """
 
@@ -111,6 +113,7 @@ class Connection(Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledgi
         make_token: MakeToken | None = None,
         original_destination_connection_id: bytes | None = None,
         retry_source_connection_id: bytes | None = None,
+        rtt_guess: float = 0.0,
     ) -> None:
         if configuration.quic_logger is not None or configuration.secrets_log_file is not None:
             # Keys on a disk open what was recorded; a log without end fills the memory.
@@ -152,6 +155,7 @@ class Connection(Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledgi
             logger=self._logger,
         )
         self._loss.on_probe = self._copies.probe
+        self._loss.guess_rtt(rtt_guess)
 
     # What the shell around it asks.
 

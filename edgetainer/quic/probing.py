@@ -21,6 +21,11 @@ EARLY_PROBE_INTERVAL = 0.5
 EARLY_S = 15.0
 """How many seconds of silence those are."""
 
+HANDSHAKE_PROBE_MIN = 0.1
+"""Seconds before a handshake message is repeated at least: on a fast network the
+other end's signatures take longer than the packets, the more so when a thousand
+devices come back at once."""
+
 
 class Probing(Remembering):
     """When to probe, and with what; a part of `recovery.Recovery`.
@@ -49,6 +54,8 @@ class Probing(Remembering):
     def get_probe_timeout(self, *, include_max_ack_delay: bool = True) -> float:
         """Seconds without an answer after which to ask again, without back-off."""
         timeout = self.rtt.timeout
+        if not self.handshake_confirmed:
+            return max(timeout, HANDSHAKE_PROBE_MIN)
         if include_max_ack_delay and self._rtt_initialized:
             timeout += self.max_ack_delay
         return timeout

@@ -189,6 +189,15 @@ class Recovery(Probing):
                 self._cc.on_persistent_congestion()
             self._update_pacer()
 
+    def guess_rtt(self, rtt: float) -> None:
+        """Before the first sample: a round trip takes about so long, or took once.
+
+        A guess only ever lengthens what was configured: one that is too short costs
+        packets on a slow link, one that is too long costs time only after a loss.
+        """
+        if not self._rtt_initialized and rtt > self.rtt.initial:
+            self.rtt.initial = self._rtt_initial = min(rtt, INITIAL_RTT_MAX)
+
     def handshake_restarted(self, spaces: list[QuicPacketSpace], *, now: float) -> None:
         """A Retry came: what was sent is void, and the round trip is known roughly.
 
@@ -207,7 +216,7 @@ class Recovery(Probing):
         self._pto_count = 0
         if first < now:
             # The time since the first Initial packet (RFC 9002 section 6.2.2).
-            self.rtt.initial = self._rtt_initial = min(now - first, INITIAL_RTT_MAX)
+            self.guess_rtt(now - first)
 
     def set_max_datagram_size(self, size: int) -> None:
         """Datagrams of the path are this large from now on, in bytes."""

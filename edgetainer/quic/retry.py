@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aioquic.quic.retry import QuicRetryTokenHandler
+from aioquic.quic.retry import NONCE_LENGTH, QuicRetryTokenHandler
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
@@ -34,3 +34,9 @@ class RetryTokens(QuicRetryTokenHandler):
     def validate_token(self, **contents: Any) -> bytes:
         """The client's first destination connection id; ValueError for a bad token."""
         return super().validate_token(**contents | {"now": self._now()})
+
+    def age(self, token: bytes) -> float:
+        """Seconds since a valid token was made: a round trip, unless a packet was lost."""
+        contents = self._aead.decrypt(token[:NONCE_LENGTH], token[NONCE_LENGTH:], None)
+        made_ms = int.from_bytes(contents[-8:], "big")  # its last field
+        return max(0.0, self._now() - made_ms / 1000)

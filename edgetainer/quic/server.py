@@ -251,6 +251,7 @@ class ServerEndpoint:
             make_token=self._resets.token,
             original_destination_connection_id=original,
             retry_source_connection_id=header.destination_cid,
+            rtt_guess=self._retry.age(header.token),
         )
         driver = Driver(reactor=self._reactor, quic=quic, carrier=carrier, routes=self)
         connection = Http3Connection(driver, site=self._site, max_body=self._max_body)

@@ -12,6 +12,7 @@ from edgetainer.quic.acks import (
     PROMPT_DELAY_S,
     AckPolicy,
 )
+from edgetainer.quic.http3 import Http3Connection
 from tests.network import Network
 from tests.quic.pair import Pair, Recorder, Source
 
@@ -114,3 +115,17 @@ def test_a_retry_tells_how_long_a_round_trip_takes() -> None:
     assert recovery.rtt.min == pytest.approx(0.6, abs=0.05)
     network.pass_time(5.0)
     assert recovery.bytes_in_flight == 0, "what the Retry made void is not in flight"
+
+
+def test_a_satellites_handshake_is_not_repeated_for_nothing() -> None:
+    network = Network(delay=0.3)
+    accepted: list[Http3Connection] = []
+    server = network.listen(on_connection=accepted.append)
+    server._retry._now = network.clock.seconds  # type: ignore[method-assign]
+    network.run(network.connect())
+    recovery = accepted[0].driver.quic._loss
+    assert recovery.rtt.initial == pytest.approx(0.6, abs=0.01)
+    assert recovery.packets_lost == 0
+    assert accepted[0].driver.quic._packet_number <= 8, (
+        "three for the flight, acknowledgements, settings"
+    )

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from edgetainer.quic.probing import EARLY_PROBE_INTERVAL, MAX_PROBE_INTERVAL
+from edgetainer.quic.probing import EARLY_PROBE_INTERVAL, HANDSHAKE_PROBE_MIN, MAX_PROBE_INTERVAL
+from edgetainer.quic.recovery import INITIAL_RTT_MAX
 from tests.quic.pair import Pair
 from tests.quic.sending import ACKED, LOST, Sending
 
@@ -104,3 +105,29 @@ def test_an_outage_is_over_as_soon_as_a_probe_gets_through(outage: float, within
     back = pair.network.clock.seconds()
     pair.network.run(answered)
     assert pair.network.clock.seconds() - back < within + 0.1
+
+
+def test_a_handshake_is_not_repeated_while_the_other_end_computes() -> None:
+    """A LAN's round trip is shorter than a signature."""
+    sending = Sending()
+    sending.recovery.handshake_confirmed = False
+    sending.space.is_application_data = False
+    sending.send(0, 0.0)
+    sending.ack(range(0, 1), at=0.0005)
+    sending.send(1, 1.0)
+    assert sending.due == pytest.approx(1.0 + HANDSHAKE_PROBE_MIN)
+
+
+def test_a_guess_only_lengthens_and_only_before_the_first_sample() -> None:
+    recovery = Sending(initial_rtt=0.1).recovery
+    recovery.guess_rtt(0.05)
+    assert recovery.rtt.initial == 0.1
+    recovery.guess_rtt(0.6)
+    assert recovery.get_probe_timeout() == 1.2
+    recovery.guess_rtt(30.0)
+    assert recovery.rtt.initial == INITIAL_RTT_MAX
+    measured = Sending()
+    measured.send(0, 0.0)
+    measured.ack(range(0, 1), at=0.05)
+    measured.recovery.guess_rtt(0.9)
+    assert measured.recovery.rtt.initial == 0.1

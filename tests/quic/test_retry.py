@@ -39,3 +39,9 @@ def test_a_token_is_good_for_its_address_and_half_a_minute() -> None:
 def test_another_installations_token_is_not() -> None:
     with pytest.raises(ValueError, match="invalid"):
         check(RetryTokens(bytes(32)), make(RetryTokens(KEY)))
+
+
+def test_a_tokens_age_is_about_a_round_trip() -> None:
+    token = make(RetryTokens(KEY, now=lambda: 1e9))
+    assert RetryTokens(KEY, now=lambda: 1e9 + 0.6).age(token) == pytest.approx(0.6, abs=0.002)
+    assert RetryTokens(KEY, now=lambda: 1e9 - 60).age(token) == 0.0, "the clock was set back"
