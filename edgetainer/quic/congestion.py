@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aioquic.quic.congestion.base import QuicCongestionControl, register_congestion_control
 from aioquic.quic.packet_builder import QuicSentPacket
@@ -27,6 +27,7 @@ from edgetainer.quic.delivery import Delivery, RateSample
 from edgetainer.quic.filters import MinRtt, WindowedMax
 from edgetainer.quic.path_model import PathModel
 from edgetainer.quic.phases import SHAPES, Phase
+from edgetainer.quic.rival import LASTS, Rival
 
 MODEL_BASED = "model-based"
 """Under this name the controller is registered with aioquic."""
@@ -45,10 +46,37 @@ handle packets, which on a local network is more than the network takes."""
 BANDWIDTH_ROUNDS = 10
 """Round trips for which the largest rate sample counts."""
 
+FULL_ROUNDS = 3
+"""Round trips without a quarter more that end start-up (draft-ietf-ccwg-bbr, 4.3.1.2)."""
+
+HOLD_SAMPLES = 8
+"""Samples of a round trip that tell a queue from chance (RFC 9406 section 4.2)."""
+
 CRUISE_ROUNDS = 5
 """Round trips between two looks for more bandwidth."""
 
-MIN_RTT_LASTS = 10.0
+YIELD_ROUNDS = 3
+"""Round trips after which a queue that does not go is taken for none of ours."""
+
+STUBBORN = 2
+"""Times in a row that yielding leaves a foreign queue before there is a rival."""
+
+FOREIGN = 0.3
+"""Share of the shortest round trip that a queue must take to be a rival's."""
+
+FOREIGN_MIN_S = 0.015
+"""Seconds that it must take at least."""
+
+CALM = 0.25
+"""Share at which the rival is gone: half of the path's bytes keep no larger queue."""
+
+RIVAL_ROUNDS = 100
+"""Round trips for which it is remembered what the path gave us alone."""
+
+PROBE_S = 0.03
+"""Seconds of queue that looking for more bandwidth may make in a round trip."""
+
+MIN_RTT_LASTS = 20.0
 """Seconds for which the shortest round trip is believed unconfirmed."""
 
 PROBE_RTT_LASTS = 0.2
@@ -58,11 +86,16 @@ HEAVY_LOSS = 0.2
 """Share of the bytes of two round trips whose loss is congestion, whatever the
 cause: beyond it, sending more mostly loses more."""
 
-BACK_OFF = 0.7
-"""What heavy loss leaves of the window (as CUBIC does, RFC 9438 section 4.6)."""
-
 TOLERATED_MAX = 0.15
 """Share of loss that is made up for."""
+
+
+class Held(NamedTuple):
+    """Start-up holds still: since which round, at which bandwidth and bytes in flight."""
+
+    round: int
+    bandwidth: float
+    in_flight: int
 
 
 class ModelBased(QuicCongestionControl):
@@ -92,11 +125,17 @@ class ModelBased(QuicCongestionControl):
         self._phase_until: float | None = None
         self._full_bandwidth = 0.0
         self._full_rounds = 0
+        self._held: Held | None = None
         self._lost_in_round = 0
         self._acked_in_round = 0
         self._loss_before: tuple[int, int] = (0, 0)
         self._tolerated = 0.0
         self._ceiling = math.inf
+        self._backed_off_at = -math.inf
+        self._unmoved = 0.0
+        self._stubborn = 0
+        self._most_bandwidth = WindowedMax(RIVAL_ROUNDS)
+        self._rival: Rival | None = None
 
     # What aioquic asks.
 
@@ -114,9 +153,11 @@ class ModelBased(QuicCongestionControl):
 
     def on_packets_lost(self, *, now: float, packets: Iterable[QuicSentPacket]) -> None:
         """Packets are believed to be lost."""
-        size = sum(packet.sent_bytes for packet in packets)
-        self.bytes_in_flight -= size
-        self._lost_in_round += size
+        for packet in packets:
+            self.bytes_in_flight -= packet.sent_bytes
+            if packet.sent_time is None or packet.sent_time >= self._backed_off_at:
+                # What was sent before a back-off has been answered by it.
+                self._lost_in_round += packet.sent_bytes
 
     def on_packets_expired(self, *, packets: Iterable[QuicSentPacket]) -> None:
         """Packets are waited for no longer; nothing is known of them."""
@@ -157,7 +198,9 @@ class ModelBased(QuicCongestionControl):
         self._learn_aggregation(sample.acked, now)
         if ended:
             self._round_ended(now, sample)
-        if self.phase is Phase.PROBE_RTT:
+        if self.phase is Phase.STARTUP:
+            self._hold_start()
+        elif self.phase is Phase.PROBE_RTT:
             self._look_at_rtt(now)
         elif self.phase in (Phase.DRAIN, Phase.YIELD) and self._is_drained():
             self._enter(Phase.CRUISE, now)
@@ -197,6 +240,7 @@ class ModelBased(QuicCongestionControl):
             return
         if not sample.app_limited or sample.rate > self._bandwidth.value:
             self._bandwidth.update(self._round, sample.rate)
+            self._most_bandwidth.update(self._round, sample.rate)
 
     def _learn_aggregation(self, acked: int, now: float) -> None:
         # How far acknowledgements run ahead of the rate when they come in lumps
@@ -218,20 +262,16 @@ class ModelBased(QuicCongestionControl):
         share = (lost + lost_before) / both if both else 0.0
         heavy = share > HEAVY_LOSS and both > 20 * self.max_datagram_size
         if heavy:
-            self._ceiling = max(
-                BACK_OFF * min(self.congestion_window, self._ceiling),
-                MINIMUM_WINDOW * self.max_datagram_size,
-            )
+            # What arrived is what the path carries; half of the model at least.
+            self._ceiling = max(acked, self._bdp / 2, MINIMUM_WINDOW * self.max_datagram_size)
+            self._backed_off_at = now
+            self._loss_before = (0, 0)
         else:
-            if lost + acked:
+            if lost + acked and self._min_rtt.queue <= self._queue_target + self._unmoved:
+                # Without a queue nothing overflowed: such loss is the radio's.
                 self._tolerated += 0.1 * (min(share, TOLERATED_MAX) - self._tolerated)
             self._ceiling *= 1.25
-        queue = self._min_rtt.queue
-        if queue > self._queue_target and self.phase in (Phase.CRUISE, Phase.YIELD):
-            # Where a queue stands, delivery is the bandwidth: older, larger samples
-            # were too large.
-            self._bandwidth.forget_before(self._round - 2)
-        self._next_phase(now, sample, heavy)
+        self._next_phase(now, sample, share, heavy)
 
     @property
     def _bdp(self) -> float:
@@ -248,39 +288,106 @@ class ModelBased(QuicCongestionControl):
     def _enter(self, phase: Phase, now: float) -> None:
         self.phase, self._phase_rounds, self._phase_until = phase, 0, None
 
-    def _next_phase(self, now: float, sample: RateSample, heavy: bool) -> None:
+    def _next_phase(self, now: float, sample: RateSample, share: float, heavy: bool) -> None:
         """At the end of a round trip."""
         queue = self._min_rtt.queue
         if self.phase is Phase.STARTUP:
             self._check_full(sample, heavy)
-            if self._full_rounds >= 3:
+            if self._full_rounds >= FULL_ROUNDS:
                 self._enter(Phase.DRAIN, now)
         elif self.phase is Phase.PROBE_RTT:
             return
+        elif self._rival is not None:
+            self._compete(self._rival, share, now)
         elif self._min_rtt.expired(now):
             self._enter(Phase.PROBE_RTT, now)
         elif self.phase is Phase.CRUISE:
-            if queue > self._queue_target:
-                self._enter(Phase.YIELD, now)
+            if queue > self._queue_target + self._unmoved or self._queue_is_foreign:
+                self._yield(now)
             elif self._phase_rounds >= CRUISE_ROUNDS:
                 self._enter(Phase.PROBE, now)
         elif self.phase is Phase.PROBE:
-            if queue > self._queue_target or self._phase_rounds >= 2:
-                self._enter(Phase.YIELD, now)
-        elif self._phase_rounds >= 4:
+            if queue > self._queue_target + self._unmoved:
+                self._yield(now)
+            else:
+                self._enter(Phase.CRUISE, now)
+        elif self._phase_rounds >= YIELD_ROUNDS:
+            # Sending less did not help: it is jitter, or somebody else's queue.
+            self._stubborn = self._stubborn + 1 if self._queue_is_foreign else 0
+            if self._stubborn >= (1 if self._queue_is_long else STUBBORN):
+                self._meet_rival(now)
+                return
+            self._unmoved += 0.25 * (min(queue, self._min_rtt.value / 3) - self._unmoved)
             self._enter(Phase.CRUISE, now)
+        elif self._queue_is_long:
+            # Jitter is not so long. Go down to what is delivered now: then it goes,
+            # unless it is not ours.
+            self._bandwidth.forget_before(self._round - 1)
+
+    @property
+    def _queue_is_long(self) -> bool:
+        return self._min_rtt.queue > self._min_rtt.value / 2
+
+    @property
+    def _queue_is_foreign(self) -> bool:
+        """Whether more stands in the queue than what is in flight can explain."""
+        allowed = max(FOREIGN * self._min_rtt.value, FOREIGN_MIN_S)
+        alone = self._most_bandwidth.value * self._min_rtt.value
+        return self._min_rtt.queue > allowed and self.bytes_in_flight <= 1.1 * alone
+
+    def _meet_rival(self, now: float) -> None:
+        self._rival = Rival(now, self.bytes_in_flight, datagram=self.max_datagram_size)
+        self._rival.claim(self._most_bandwidth.value * self._min_rtt.last_round)
+        self._stubborn = 0
+        self._enter(Phase.COMPETE, now)
+
+    def _compete(self, rival: Rival, share: float, now: float) -> None:
+        calm = self._min_rtt.queue <= CALM * self._min_rtt.value
+        rival.calm_rounds = rival.calm_rounds + 1 if calm else 0
+        if rival.calm_rounds >= 2 or now - rival.since > LASTS:
+            self._rival = None
+            self._enter(Phase.CRUISE if calm else Phase.PROBE_RTT, now)
+        elif share > 1.5 * self._tolerated:
+            rival.lost(now)
+            self._backed_off_at, self._loss_before = now, (0, 0)
+        else:
+            rival.grow(now, self._min_rtt.last_round)
+            rival.claim(self._most_bandwidth.value * self._min_rtt.last_round)
+
+    def _yield(self, now: float) -> None:
+        # Where a queue stands, delivery is the bandwidth: older, larger samples were
+        # too large. Not so in the phase that begins: it sends less than that.
+        self._bandwidth.forget_before(self._round - 2)
+        self._enter(Phase.YIELD, now)
 
     def _check_full(self, sample: RateSample, heavy: bool) -> None:
+        bandwidth = self._bandwidth.value
         if heavy:
-            self._full_rounds = 3
-        elif self._bandwidth.value >= 1.25 * self._full_bandwidth:
-            self._full_bandwidth, self._full_rounds = self._bandwidth.value, 0
+            self._full_rounds = FULL_ROUNDS
+        elif self._held is not None:
+            if self._round >= self._held.round + 2:
+                if bandwidth < 1.5 * self._held.bandwidth:
+                    self._full_rounds = FULL_ROUNDS
+                self._held = None
+        elif bandwidth >= 1.25 * self._full_bandwidth:
+            self._full_bandwidth, self._full_rounds = bandwidth, 0
         elif not sample.app_limited:
-            self._full_rounds += 2 if self._min_rtt.queue > self._queue_target * 2 else 1
+            self._full_rounds += 1
+
+    def _hold_start(self) -> None:
+        """Stop growing while a queue shows, until it is known whether the path is full.
+
+        As HyStart++ does (RFC 9406): what is in flight is kept for a round trip. If
+        the queue was jitter, delivery still grows a lot in it, and start-up goes on.
+        """
+        rtt = self._min_rtt
+        waits = rtt.this_round - rtt.value > max(rtt.value / 8, HOST_DELAY)
+        if self._held is None and rtt.samples >= HOLD_SAMPLES and waits:
+            self._held = Held(self._round, self._bandwidth.value, self.bytes_in_flight)
 
     def _is_drained(self) -> bool:
         return self.bytes_in_flight <= self._bdp and (
-            self.phase is Phase.DRAIN or self._min_rtt.queue <= self._queue_target
+            self.phase is Phase.DRAIN or self._min_rtt.queue <= self._queue_target + self._unmoved
         )
 
     def _look_at_rtt(self, now: float) -> None:
@@ -305,11 +412,19 @@ class ModelBased(QuicCongestionControl):
             window += self._aggregation.value + HOST_DELAY * bandwidth
         if self.phase is Phase.STARTUP:
             window = max(window, INITIAL_WINDOW * self.max_datagram_size)
+            if self._held is not None:
+                window = min(window, self._held.in_flight)
+        if self._rival is not None:
+            window = self._rival.window
+            bandwidth = window / self._min_rtt.last_round
         window = min(window, self._ceiling)
         if window < self._ceiling / 2 and self._ceiling < math.inf:
             self._ceiling = math.inf
         self.congestion_window = int(max(window, MINIMUM_WINDOW * self.max_datagram_size))
-        rate = shape.pacing * bandwidth
+        gain = shape.pacing
+        if self.phase is Phase.PROBE:
+            gain = 1 + min(gain - 1, max(PROBE_S / self._min_rtt.value, 0.05))
+        rate = gain * bandwidth
         if self.phase is Phase.STARTUP:
             rate = max(rate, INITIAL_WINDOW * self.max_datagram_size / self._min_rtt.value)
         self.pacing_rate = rate

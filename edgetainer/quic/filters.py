@@ -48,26 +48,32 @@ class MinRtt:
     usually empty is never disturbed to find that out.
 
     :param lasts: seconds after which an unconfirmed minimum is not believed.
+    :ivar value: the smallest round trip, in seconds.
+    :ivar this_round: the smallest of the `samples` of the round trip under way.
+    :ivar last_round: the smallest of the one before.
     """
 
     def __init__(self, lasts: float) -> None:
         self._lasts = lasts
         self._confirmed_at = 0.0
-        self._this_round = math.inf
+        self.this_round = math.inf
+        self.samples = 0
         self.value = math.inf
         self.last_round = math.inf
 
     def update(self, rtt: float, now: float) -> None:
         """One sample, in seconds."""
-        self._this_round = min(self._this_round, rtt)
+        self.this_round = min(self.this_round, rtt)
+        self.samples += 1
         if rtt <= self.value * 1.03:
             self._confirmed_at = now
             self.value = min(self.value, rtt)
 
     def round_ended(self) -> None:
         """Begin to look for the smallest sample of another round trip."""
-        if self._this_round < math.inf:
-            self.last_round, self._this_round = self._this_round, math.inf
+        if self.this_round < math.inf:
+            self.last_round, self.this_round = self.this_round, math.inf
+            self.samples = 0
 
     def expired(self, now: float) -> bool:
         """Whether it is time to look whether the path has changed."""

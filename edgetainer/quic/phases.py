@@ -19,6 +19,8 @@ class Phase(Enum):
     """Send a little faster: is there more?"""
     YIELD = "yield"
     """A queue stands: send a little slower until it is gone."""
+    COMPETE = "compete"
+    """Somebody else fills the queue: take a share of it (`rival.py`)."""
     PROBE_RTT = "probe_rtt"
     """Send so little that the queue must be empty: how long is the path?"""
 
@@ -37,10 +39,12 @@ class Shape(NamedTuple):
 SHAPES: dict[Phase, Shape] = {
     # 2.77 = 4 ln 2 doubles what is delivered in each round (BBRv3); the window lets
     # it more than double while no queue shows, which is what satellites need.
-    Phase.STARTUP: Shape(2.77, 2.77),
+    Phase.STARTUP: Shape(2.77, 2.4),
     Phase.DRAIN: Shape(0.5, 1.0),
     Phase.CRUISE: Shape(1.0, 1.35),
     Phase.PROBE: Shape(1.15, 1.35),
     Phase.YIELD: Shape(0.88, 1.1),
+    # Its window is the rival's; pacing only keeps it from being a burst.
+    Phase.COMPETE: Shape(1.2, 1.0),
     Phase.PROBE_RTT: Shape(1.0, 0.5),
 }
