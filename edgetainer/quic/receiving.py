@@ -43,6 +43,9 @@ MAX_CRYPTO = 64 * 1024
 """Bytes of the handshake at one level: a chain of client certificates is under ten
 thousand. aioquic admits half a mebibyte at a time, without an end."""
 
+LATER_CRYPTO = 512
+"""Bytes that TLS may answer at once after the handshake; there are no tickets."""
+
 IDLE_FRAMES = 2_000
 """Frames without use that may come at once. After an outage a thousand streams may
 be reset twice."""
@@ -189,6 +192,13 @@ class Receiving(Writing):
                 QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "too long a handshake"
             )
         super()._handle_crypto_frame(context, frame_type, buf)
+
+    def _confirm_handshake(self) -> None:
+        super()._confirm_handshake()
+        # What TLS writes into: 16 KiB at each of three levels, and nothing more comes.
+        self._crypto_buffers = {
+            epoch: Buffer(capacity=LATER_CRYPTO) for epoch in self._crypto_buffers
+        }
 
     def _handle_datagram_frame(
         self, context: QuicReceiveContext, frame_type: int, buf: Buffer

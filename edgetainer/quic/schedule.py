@@ -89,15 +89,20 @@ class Sending:
         raise NotImplementedError
 
 
+Queue = OrderedDict[Sending, None]
+"""Streams in the order of their turns."""
+
+
 class Ring:
     """The streams of one class that wait to send."""
 
     def __init__(self, weight: int = 1) -> None:
         self.weight = weight
         self.surplus = 0
-        self._fresh: deque[Sending] = deque()
-        self._rotation: deque[Sending] = deque()
-        self._aside: OrderedDict[Sending, None] = OrderedDict()
+        # Not deques, which take 600 bytes each when they are empty.
+        self._fresh: Queue = OrderedDict()
+        self._rotation: Queue = OrderedDict()
+        self._aside: Queue = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._rotation or self._aside)
@@ -106,22 +111,18 @@ class Ring:
         """A stream that was out of the ring may have something to send."""
         stream.place = Place.IN
         stream.surplus = QUANTUM
-        self._fresh.append(stream)
+        self._fresh[stream] = None
 
     def come_back(self, stream: Sending) -> None:
         """One that waited aside can go on without new credit: it repeats lost bytes."""
         del self._aside[stream]
         stream.place = Place.IN
-        self._rotation.append(stream)
+        self._rotation[stream] = None
 
     def remove(self, stream: Sending) -> None:
-        """Take a stream out, wherever it is; O(n), for what happens once in its life."""
-        if stream.place is Place.ASIDE:
-            del self._aside[stream]
-        elif stream in self._fresh:
-            self._fresh.remove(stream)
-        else:
-            self._rotation.remove(stream)
+        """Take a stream out, wherever it is."""
+        for queue in (self._fresh, self._rotation, self._aside):
+            queue.pop(stream, None)
         stream.place = Place.OUT
 
     def pick(self, credit: int) -> Sending | None:
@@ -136,33 +137,34 @@ class Ring:
                     return None
                 self._resume_one()
                 continue
-            stream = queue[0]
+            stream = next(iter(queue))
             match stream.readiness(credit):
                 case Readiness.READY if stream.surplus > 0:
                     return stream
                 case Readiness.READY:
                     stream.surplus += QUANTUM
-                    queue.popleft()
-                    self._rotation.append(stream)
+                    del queue[stream]
+                    self._rotation[stream] = None
                     if credit > 0 and self._aside:
                         self._resume_one()
                 case Readiness.CONNECTION_CREDIT:
-                    queue.popleft()
+                    del queue[stream]
                     self._aside[stream] = None
                     stream.place = Place.ASIDE
                 case Readiness.NOTHING if queue is self._fresh:
                     # It waits for its turn among the others before it counts as
                     # new again: else many small writes would pass them for ever.
-                    queue.popleft()
-                    self._rotation.append(stream)
+                    del queue[stream]
+                    self._rotation[stream] = None
                 case _:
-                    queue.popleft()
+                    del queue[stream]
                     stream.place = Place.OUT
 
     def _resume_one(self) -> None:
         stream, _ = self._aside.popitem(last=False)
         stream.place = Place.IN
-        self._rotation.appendleft(stream)
+        self._rotation[stream] = None
+        self._rotation.move_to_end(stream, last=False)
 
 
 class Schedule:

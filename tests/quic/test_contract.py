@@ -38,6 +38,7 @@ OVERRIDDEN = [
     (CryptoPair, "_update_key", ["self", "trigger"]),
     (QuicConnection, "datagrams_to_send", ["self", "now"]),
     (QuicConnection, "get_timer", ["self"]),
+    (QuicConnection, "_confirm_handshake", ["self"]),
     (QuicConnection, "_initialize", ["self", "peer_cid"]),
     (
         QuicConnection,
@@ -156,6 +157,7 @@ ATTRIBUTES: dict[str, list[str]] = {
         "_QuicConnection__frame_handlers",
         "_events",
         "_close_event",
+        "_crypto_buffers",
         "_crypto_streams",
         "_cryptos",
         "_handshake_complete",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -145,6 +147,33 @@ def test_a_handshake_has_an_end(quic: Connection) -> None:
     with pytest.raises(QuicConnectionError) as caught:
         deliver(quic, far)
     assert caught.value.error_code == QuicErrorCode.CRYPTO_BUFFER_EXCEEDED
+
+
+def test_the_buffers_of_the_handshake_are_let_go(quic: Connection) -> None:
+    assert sum(buffer.capacity for buffer in quic._crypto_buffers.values()) < 2_000
+
+
+def test_an_idle_connection_is_small() -> None:
+    """Traced memory of both ends together, once the handshake is over."""
+    pair = Pair()
+    sessions = []
+
+    def connect() -> None:
+        connection = pair.network.run(pair.network.connect())
+        sessions.append(pair.network.run(connection.open_session("/tunnel")))
+
+    connect()  # What is made once for all.
+    pair.network.pass_time(5)
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(5):
+        connect()
+    pair.network.pass_time(5)
+    gc.collect()
+    traced, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"{traced / 10 / 1024:.0f} KiB for each end of a connection")
+    assert traced / 10 < 120 * 1024
 
 
 def test_holes_in_one_stream_are_bounded(quic: Connection) -> None:

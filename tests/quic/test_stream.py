@@ -172,11 +172,11 @@ def test_aborting_resets_the_stream(pair: Pair) -> None:
 
 def test_aborted_streams_return_their_credit(pair: Pair) -> None:
     """Otherwise each abort would shrink the connection's window for ever."""
-    for _ in range(40):
+    for _ in range(12):
         server, client = Recorder(), Stubborn()
         pair.channel(server, client)
         Source(pair.network, server.transport, MIB)
-        pair.network.pass_time(0.3)
+        pair.network.pass_time(0.1)
         server.transport.abortConnection()
         pair.network.until(lambda client=client: client.lost is not None)
     reader, writer = Recorder(), Recorder()
@@ -187,11 +187,11 @@ def test_aborted_streams_return_their_credit(pair: Pair) -> None:
 
 def test_resets_under_loss_return_their_credit() -> None:
     pair = Pair(seed=5, loss=0.1, delay=0.02, jitter=0.01)
-    for _ in range(30):
+    for _ in range(10):
         server, client = Recorder(), Recorder()
         pair.channel(server, client)
         Source(pair.network, server.transport, MIB)
-        pair.network.pass_time(0.2)
+        pair.network.pass_time(0.1)
         server.transport.abortConnection()
         pair.network.until(lambda client=client: client.lost is not None)
     quic = pair.client.driver.quic
