@@ -19,7 +19,7 @@ SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 # The benches run this checkout's code on the pinned requirements.
 BENCH = env PYTHONPATH='$(CURDIR):$(CURDIR)/agent' .venv/bin/python -P -m
 
-.PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-thousand clean
+.PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-recovery bench-thousand clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ screenshot: web .tools/installed ## make the README's picture from the running s
 bench-tunnel: .venv/pinned ## measure the tunnel beside ssh, as root (PROFILES= STACKS= RUNS=3 RESUME=1)
 	PARTS=link .ci/with-real-parts $(BENCH) bench.tunnel --profiles '$(PROFILES)' \
 		--stacks '$(STACKS)' --runs '$(or $(RUNS),3)' $(if $(RESUME),--resume)
+
+bench-recovery: .venv/pinned ## measure how soon it is back, as root (EVENTS= STACKS= RUNS=2 LONG=1 RESUME=1)
+	PARTS=link .ci/with-real-parts $(BENCH) bench.recovery --events '$(EVENTS)' \
+		--stacks '$(STACKS)' --runs '$(or $(RUNS),2)' $(if $(LONG),--long) $(if $(RESUME),--resume)
 
 bench-thousand: .venv/pinned ## a thousand sessions, and a server that is killed (DEVICES=1000)
 	$(BENCH) bench.thousand --devices '$(or $(DEVICES),1000)'

@@ -1,14 +1,15 @@
 """Types one byte every 100 ms into a terminal behind the tunnel and waits for each to return.
 
 Open loop: the next byte is typed at its time whether or not the last one is back. A
-connection that breaks is made anew; with PATIENCE, one that is silent for so many
-seconds gets a fresh one beside it, as a person opens another window.
+connection that breaks is made anew at once, and again every 100 ms until it holds.
 
-    python -m bench.echo [PATIENCE]
+    python -m bench.echo
 
-Commands on standard input: "pause", "resume", "stop". It reports the first byte that is
-back. At the end of its input, or at "stop", it waits `GRACE_S` for what is under way and
-reports [sent at, returned at or null] for each byte, and how many came back wrong.
+Commands on standard input, a line each: "pause", "resume", "mark TIME" and "stop". It
+reports when the first byte is back, and after a mark the first one that was typed after
+that moment. At the end of its input, or at "stop", it waits `GRACE_S` for what is under
+way and reports [sent at, returned at or null] for each byte, how many came back wrong, and
+how many connections it opened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import json
 import os
 import selectors
 import socket
-import sys
 import time
 from collections import deque
 
@@ -26,64 +26,49 @@ from bench import places
 
 EVERY_S = 0.1
 GRACE_S = 3.0
-#: Connections that are read at a time: the newest one and silent older ones.
-MOST = 8
-
-
-class Window:
-    """One connection to the terminal."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket()
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # The door is on this machine: it opens at once, or nobody is there.
-        self.socket.connect(("127.0.0.1", places.ECHO_DOOR))
-        self.socket.setblocking(False)
-        self.opened = time.monotonic()
-        #: Indices of the bytes that have not come back.
-        self.waiting: deque[int] = deque()
 
 
 class Echo:
     """The typist."""
 
-    def __init__(self, patience: float | None) -> None:
+    def __init__(self) -> None:
         self.times: list[list[float | None]] = []
         self.wrong = 0
         self.opened = 0
-        self._patience = patience
-        self._windows: list[Window] = []
+        self._socket: socket.socket | None = None
+        #: Indices of the bytes that have not come back on this connection.
+        self._waiting: deque[int] = deque()
         self._selector = selectors.DefaultSelector()
-        self._heard = time.monotonic()
-        self._back = False
+        self._mark: float | None = 0.0
+        self._greeted = False
 
     def type(self) -> None:
-        """Send the next byte, on the newest connection; without one it is lost."""
-        now = time.monotonic()
-        newest = self._windows[-1] if self._windows else None
-        silent = newest and self._patience and now - max(self._heard, newest.opened)
-        if newest is None or (silent and self._patience and silent > self._patience):
-            newest = self._open() or newest
+        """Send the next byte; without a terminal that is ready it is lost."""
+        if self._socket is None:
+            self._open()
         index = len(self.times)
-        self.times.append([now, None])
-        if newest is not None:
+        self.times.append([time.monotonic(), None])
+        if self._socket is not None and self._greeted:
             try:
-                newest.socket.send(bytes([index & 255]))
-                newest.waiting.append(index)
+                self._socket.send(bytes([index & 255]))
+                self._waiting.append(index)
             except BlockingIOError:
                 pass  # full: the byte counts as typed and never returned
             except OSError:
-                self._drop(newest)
+                self._drop()
 
-    def listen(self, until: float) -> bytes:
-        """Take what comes back until this time; what was commanded meanwhile."""
+    def mark(self, moment: float) -> None:
+        """Report the first byte that is back of those typed after this moment."""
+        self._mark = moment
+
+    def listen(self, until: float) -> bytes | None:
+        """Take what comes back until this time, or until something was commanded."""
         while (left := until - time.monotonic()) > 0:
             for key, _ in self._selector.select(left):
-                if key.data is not None:
-                    self._read(key.data)
-                else:
-                    return os.read(key.fd, 100) or b"stop"
-        return b""
+                if key.data is None:
+                    return os.read(key.fd, 4096)
+                self._read(key.data)
+        return None
 
     def watch(self, commands: int) -> None:
         """From now on `listen` wakes up for commands on this descriptor."""
@@ -96,66 +81,79 @@ class Echo:
     @property
     def waiting(self) -> bool:
         """Whether any byte may still come back."""
-        return any(window.waiting for window in self._windows)
+        return bool(self._waiting)
 
-    def _open(self) -> Window | None:
+    def _open(self) -> None:
+        fresh = socket.socket()
         try:
-            window = Window()
+            # The door is on this machine: it opens at once, or nobody is there.
+            fresh.connect(("127.0.0.1", places.ECHO_DOOR))
         except OSError:
-            return None
+            fresh.close()
+            return
+        fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fresh.setblocking(False)
+        self._socket = fresh
+        self._selector.register(fresh, selectors.EVENT_READ, fresh)
         self.opened += 1
-        if len(self._windows) == MOST:
-            self._drop(self._windows[0])
-        self._windows.append(window)
-        self._selector.register(window.socket, selectors.EVENT_READ, window)
-        return window
 
-    def _read(self, window: Window) -> None:
+    def _read(self, connection: socket.socket) -> None:
         try:
-            data = window.socket.recv(4096)
+            data = connection.recv(4096)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         now = time.monotonic()
-        if data and not self._back:
-            self._back = True
-            print(json.dumps({"back": now}), flush=True)
-        self._heard = now
+        ended = not data
+        if data and not self._greeted:
+            self._greeted = True
+            self.wrong += data[:1] != places.GREETING.encode()
+            data = data[1:]
         for byte in data:
-            index = window.waiting.popleft() if window.waiting else -1
+            index = self._waiting.popleft() if self._waiting else -1
             if index < 0 or byte != index & 255:
                 self.wrong += 1
-            else:
-                self.times[index][1] = now
-        if not data:
-            self._drop(window)
+                continue
+            typed, self.times[index][1] = self.times[index][0], now
+            if self._mark is not None and typed is not None and typed >= self._mark:
+                self._mark = None
+                print(json.dumps({"back": now}), flush=True)
+        if ended:
+            self._drop()
 
-    def _drop(self, window: Window) -> None:
-        if window in self._windows:
-            self._windows.remove(window)
-            self._selector.unregister(window.socket)
-            window.socket.close()
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._selector.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+            self._greeted = False
+            self._waiting.clear()
 
 
-def main(patience: float | None = None) -> None:
+def main() -> None:
     """Type until told to stop, then report."""
     # Without it the figures would measure when this process gets its turn.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-    echo = Echo(patience)
+    echo = Echo()
     echo.watch(0)
-    typing, due = True, time.monotonic()
-    while True:
-        if typing:
-            echo.type()
-        due += EVERY_S
-        command = echo.listen(due)
-        if b"stop" in command:
-            break
-        if command:
-            typing = b"resume" in command
-            due = time.monotonic()
+    typing, due, over = True, time.monotonic(), False
+    while not over:
+        if time.monotonic() >= due:
+            if typing:
+                echo.type()
+            due += EVERY_S
+        commands = echo.listen(due)
+        over = commands == b""
+        for line in (commands or b"").splitlines():
+            word, *rest = line.split()
+            if word == b"mark":
+                echo.mark(float(rest[0]))
+            elif word == b"stop":
+                over = True
+            else:
+                typing, due = word == b"resume", time.monotonic()
     echo.unwatch(0)
     deadline = time.monotonic() + GRACE_S
     while echo.waiting and time.monotonic() < deadline:
@@ -170,4 +168,4 @@ def main(patience: float | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:2]))
+    main()

@@ -36,9 +36,9 @@ class Tools:
         self._service_reports.until("listening", 30)
 
     @contextmanager
-    def echo(self, *arguments: str) -> Iterator[Typist]:
+    def echo(self) -> Iterator[Typist]:
         """The echo, typing from now on."""
-        typist = Typist(*self._start("server", "bench.echo", *arguments, stdin=True))
+        typist = Typist(*self._start("server", "bench.echo", stdin=True))
         try:
             yield typist
         finally:
@@ -72,7 +72,7 @@ class Typist:
         self._reports = reports
 
     def tell(self, command: str) -> None:
-        """ "pause", "resume" or "stop"."""
+        """Give it a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(command.encode() + b"\n")
         self.process.stdin.flush()
@@ -80,6 +80,15 @@ class Typist:
     def started(self) -> None:
         """Wait until the first byte is back."""
         self._reports.until("back", UP_WITHIN_S)
+
+    def back(self, since: float, within_s: float) -> float | None:
+        """Seconds from this moment until a byte typed after it was back, or None."""
+        self.tell(f"mark {since}")
+        try:
+            returned: float = self._reports.until("back", within_s)["back"]
+        except TimeoutError:
+            return None
+        return returned - since
 
     def stop(self) -> dict[str, Any]:
         """Type no more; the report."""
@@ -147,7 +156,7 @@ def _observe(
     with tools.echo() as echo:
         # The terminal's start, and what piled up behind it, are not the echo.
         echo.started()
-        time.sleep(1 + 2 * (profile.up.delay_ms + profile.down.delay_ms) / 1e3)
+        time.sleep(0.2 + 2 * (profile.up.delay_ms + profile.down.delay_ms) / 1e3)
         stack.check()
         idle_from = time.monotonic()
         time.sleep(idle_s)
@@ -166,7 +175,10 @@ def _observe(
         typed = echo.stop()
     took = transfer["took"]
     if took["wrong_at"] is not None or typed["wrong"]:
-        raise RuntimeError(f"{stack.name} delivered wrong bytes on {profile.name}")
+        raise RuntimeError(
+            f"{stack.name} delivered wrong bytes on {profile.name}: of the bulk at offset "
+            f"{took['wrong_at']}, of the echo {typed['wrong']}"
+        )
     start, samples, times = transfer["start"], took["samples"], typed["times"]
     # A moment's grace between the last sample and the counters' reading costs nothing.
     got = figures.bytes_until(samples, over) or None

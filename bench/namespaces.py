@@ -107,6 +107,8 @@ class Machine:
         )
         for end, address in (("device", places.DEVICE), ("server", places.SERVER)):
             self.ip(end, "link", "set", "lo", "up")
+            # Or IPv6's own packets would take from the link's dice.
+            self.ip(end, "link", "set", DEVICE, "addrgenmode", "none")
             # What TCP hands over in one go must fit: the emulator takes it at once.
             self.ip(end, "link", "set", DEVICE, "mtu", "1500", "txqueuelen", "2000", "up")
             self.ip(end, "address", "add", f"{address}/24", "dev", DEVICE)

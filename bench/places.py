@@ -13,5 +13,7 @@ SERVICE = "10.99.0.1"
 TUNNEL_PORT, SSH_PORT = 8444, 2222
 #: On the server's loopback: what leads through the tunnel to the device.
 BULK_DOOR, ECHO_DOOR = 9001, 9002
+#: What the terminal says when it is in raw mode.
+GREETING = "R"
 #: On `SERVICE`: what they lead to.
 BULK_PORT, ECHO_PORT = 8001, 8002

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,15 @@ def rounded(row: Row) -> Row:
     }
 
 
-def circumstances(command: str) -> Row:
+def circumstances(module: str, arguments: Sequence[str]) -> Row:
     """What was run, of which commit, on what kind of machine; no names, no paths."""
+    said = list(arguments)
+    if "--output" in said:
+        where = said.index("--output")
+        del said[where : where + 2]
     return {
         "commit": _commit(),
-        "command": command,
+        "command": shlex.join(["python", "-m", module, *said]),
         "cores": os.cpu_count(),
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),

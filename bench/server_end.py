@@ -34,8 +34,9 @@ from edgetainer.tunnel.messages import FrameType, Target, TcpTarget, TerminalTar
 from edgetainer.tunnel.session import Session
 from edgetainer.tunnel.splice import splice
 
-#: Every byte comes back as it is, and at once.
-ECHO = ("/bin/sh", "-c", "stty raw -echo; exec cat")
+#: Every byte comes back as it is, and at once, after the greeting: before it, the
+#: terminal itself would answer.
+ECHO = ("/bin/sh", "-c", f"stty raw -echo; printf {places.GREETING}; exec cat")
 
 
 @dataclass(frozen=True)

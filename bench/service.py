@@ -45,6 +45,7 @@ def echo(connection: socket.socket) -> None:
     child, master = pty.fork()
     if child == 0:
         tty.setraw(0)
+        os.write(1, places.GREETING.encode())
         os.execv("/bin/cat", ["cat"])
     try:
         with connection, selectors.DefaultSelector() as both:

@@ -149,7 +149,9 @@ ClientAliveCountMax 3
                    "-p", str(places.SSH_PORT)]  # fmt: skip
         for option in (
             "BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=15",
-            "ServerAliveCountMax=3", f"ConnectTimeout={UP_WITHIN_S:.0f}",
+            "ServerAliveCountMax=3",
+            # A loop that waited longer would only come back later.
+            f"ConnectTimeout={UP_WITHIN_S if self._again_s is None else 10:.0f}",
             f"UserKnownHostsFile={self._folder / 'known'}",
         ):  # fmt: skip
             command += ["-o", option]

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench.tunnel: {lacking}", file=sys.stderr)
         return 1
     todo = results.missing(rows, keys) if options.resume else keys
-    around = results.circumstances(f"python -m bench.tunnel {' '.join(arguments)}".strip())
+    around = results.circumstances("bench.tunnel", arguments)
     failed = 0
     for number, key in enumerate(todo, 1):
         name = " ".join(str(value) for value in key.values())

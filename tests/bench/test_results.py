@@ -48,7 +48,10 @@ def test_figures_have_four_digits() -> None:
 
 
 def test_the_circumstances_name_no_machine_and_no_place() -> None:
-    around = results.circumstances("python -m bench.tunnel")
+    around = results.circumstances(
+        "bench.tunnel", ["--profiles", "clean geo", "--output", "/srv/somewhere.json", "--resume"]
+    )
 
+    assert around["command"] == "python -m bench.tunnel --profiles 'clean geo' --resume"
     assert set(around) == {"commit", "command", "cores", "kernel", "python"}
     assert "/" not in json.dumps(around)
