@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
     # These choose a reactor when they are imported.
     from edgetainer_agent.doors import AgentDoors
     from edgetainer_agent.forward import Forwarder
+    from edgetainer_agent.netlink import NetworkWatch
 
     state = Path(arguments[0])
     docker = cast(Docker, OneService())
@@ -75,7 +76,10 @@ def main(arguments: list[str]) -> None:
         on_doorbell=lambda _: None,
         random=SystemRandom(),
     )
+    network = NetworkWatch(reactor=reactor, changed=dialer.network_changed)
+    reactor.callWhenRunning(network.start)
     reactor.callWhenRunning(dialer.start)
+    reactor.addSystemEventTrigger("before", "shutdown", network.stop)
     reactor.addSystemEventTrigger("before", "shutdown", dialer.stop)
     reactor.run()
 

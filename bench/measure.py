@@ -27,6 +27,25 @@ IDLE_S, SHORT_IDLE_S = 10.0, 5.0
 _DRAIN_S = 150.0
 
 
+@contextmanager
+def kept_logs() -> Iterator[Path]:
+    """A folder for the state of a run; if that fails, the logs' last lines are told.
+
+    :raises RuntimeError: the run failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetainer-bench.") as name:
+        folder = Path(name)
+        try:
+            yield folder
+        except (RuntimeError, TimeoutError) as error:
+            last = [
+                f"{log.stem}: {line}"
+                for log in sorted(folder.glob("*.log"))
+                for line in log.read_text(errors="replace").splitlines()[-8:]
+            ]
+            raise RuntimeError("\n".join([str(error), *last])) from error
+
+
 class Tools:
     """The processes that use the tunnel, the same for every stack."""
 
@@ -128,13 +147,10 @@ def measure(
     """
     if idle_s is None:
         idle_s = IDLE_S if seconds >= FULL_S else SHORT_IDLE_S
-    with (
-        tempfile.TemporaryDirectory(prefix="edgetainer-bench.") as folder,
-        Machine(seed=seed) as machine,
-    ):
+    with kept_logs() as folder, Machine(seed=seed) as machine:
         machine.set_link(profile.up, profile.down)
         tools = Tools(machine)
-        stack = make(stack_name, machine, Path(folder))
+        stack = make(stack_name, machine, folder)
         stack.start_server()
         stack.start_device()
         if profile.known_path:

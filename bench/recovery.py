@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from bench import namespaces, places, results
 from bench.figures import median, round_trips_ms
-from bench.measure import Tools, Typist
+from bench.measure import Tools, Typist, kept_logs
 from bench.namespaces import Machine
 from bench.profiles import PROFILES
 from bench.results import Row
@@ -103,14 +102,11 @@ REBIND = "rebind"
 
 def measure(event: str, stack_name: str, *, seed: int, limit_s: float = LIMIT_S) -> Row:
     """One event, or the transfer, on one stack."""
-    with (
-        tempfile.TemporaryDirectory(prefix="edgetainer-bench.") as folder,
-        Machine(seed=seed) as machine,
-    ):
+    with kept_logs() as folder, Machine(seed=seed) as machine:
         machine.set_link(LINK.up, LINK.down)
         machine.link.nat(on=event == REBIND)
         tools = Tools(machine)
-        stack = make(stack_name, machine, Path(folder), again_s=AGAIN_S)
+        stack = make(stack_name, machine, folder, again_s=AGAIN_S)
         stack.start_server()
         stack.start_device()
         with tools.echo() as echo:
@@ -248,8 +244,9 @@ def main(arguments: Sequence[str]) -> int:
         try:
             figures = measure(key["event"], key["stack"], seed=options.seed + key["run"] - 1,
                               limit_s=options.limit)  # fmt: skip
-        except (RuntimeError, TimeoutError) as error:
+        except RuntimeError as error:
             failed += 1
+            rows = results.without(rows, key)
             print(f"{name}: {error}", file=sys.stderr)
             continue
         rows = results.put(rows, results.rounded({**key, **figures, **around}), key)

@@ -45,6 +45,11 @@ def put(rows: list[Row], row: Row, key: Row) -> list[Row]:
     return fresh if row in fresh else [*fresh, row]
 
 
+def without(rows: Iterable[Row], key: Row) -> list[Row]:
+    """The rows less this one: what was measured before is no answer any more."""
+    return [row for row in rows if not same(row, key)]
+
+
 def missing(rows: Iterable[Row], wanted: Iterable[Row]) -> list[Row]:
     """Which of the wanted keys have no row yet."""
     have = list(rows)

@@ -26,6 +26,7 @@ from bench import credentials, places
 from bench.reactor import install, say
 from edgetainer.quic.certificates import verify_client_chain
 from edgetainer.quic.endpoint import ServerTls
+from edgetainer.storage import files
 from edgetainer.switchboard import Switchboard
 from edgetainer.tunnel.channel import FrameProtocol
 from edgetainer.tunnel.limits import KEEPALIVE
@@ -142,6 +143,8 @@ def main(arguments: list[str]) -> None:
         ),
         site=None,
         on_session=greet,
+        # Kept, as a server keeps it: devices know by it that a killed one is back.
+        static_key=files.secret(Path(arguments[0]) / "quic-static"),
     )
 
     def reach(target: Target, wrap: Callable[[Any], Any]) -> Factory:

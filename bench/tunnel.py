@@ -82,8 +82,9 @@ def main(arguments: Sequence[str]) -> int:
                 seed=options.seed + key["run"] - 1, seconds=options.seconds,
                 idle_s=options.idle,
             )  # fmt: skip
-        except (RuntimeError, TimeoutError) as error:
+        except RuntimeError as error:
             failed += 1
+            rows = results.without(rows, key)
             print(f"{name}: {error}", file=sys.stderr)
             continue
         row = results.rounded({**key, **figures, **around})

@@ -34,6 +34,12 @@ def test_a_run_that_is_measured_again_takes_its_old_place() -> None:
     assert more[2] == key("geo", "ours", 2)
 
 
+def test_a_run_that_failed_has_no_row() -> None:
+    rows = [key("clean", "ours", 1), key("geo", "ours", 1)]
+
+    assert results.without(rows, key("clean", "ours", 1)) == rows[1:]
+
+
 def test_resuming_leaves_out_what_is_there() -> None:
     rows = [{**key("clean", "ours", 1), "goodput_mbit": 1.0}]
     wanted = [key("clean", "ours", 1), key("clean", "ours", 2), key("clean", "ssh-bbr", 1)]
