@@ -196,6 +196,8 @@ def _observe(
             f"{took['wrong_at']}, of the echo {typed['wrong']}"
         )
     start, samples, times = transfer["start"], took["samples"], typed["times"]
+    # A sender that has stopped is still to be emptied; that is not the bulk's time.
+    samples = [sample for sample in samples if sample[0] <= start + seconds]
     # A moment's grace between the last sample and the counters' reading costs nothing.
     got = figures.bytes_until(samples, over) or None
     wire = {
