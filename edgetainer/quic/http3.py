@@ -226,15 +226,20 @@ class Http3Connection:
 
     def quic_event(self, event: events.QuicEvent) -> None:
         """One event of the connection; called by its driver."""
-        if isinstance(event, events.HandshakeCompleted):
+        if isinstance(event, events.StreamDataReceived):
+            # First, and by the shortest way: nearly all events are these.
+            incoming = self._incoming.get(event.stream_id)
+            if incoming is not None:
+                incoming.data_received(event.data, event.end_stream)
+            elif self._framing is not None:
+                self._data_received(self._framing, event)
+        elif isinstance(event, events.HandshakeCompleted):
             # Not before: until now a server does not know who the client is.
             self._framing = Framing(self.driver.quic)
             if self.on_handshake is not None:
                 self.on_handshake()
         elif self._framing is None:
             return
-        elif isinstance(event, events.StreamDataReceived):
-            self._data_received(self._framing, event)
         elif isinstance(event, events.StreamReset):
             self._reset_received(self._framing, event)
         elif isinstance(event, events.StopSendingReceived):
@@ -267,10 +272,6 @@ class Http3Connection:
 
     def _data_received(self, framing: Framing, event: events.StreamDataReceived) -> None:
         stream_id, count = event.stream_id, len(event.data)
-        incoming = self._incoming.get(stream_id)
-        if incoming is not None:
-            incoming.data_received(event.data, event.end_stream)
-            return
         had_settings = framing.settings_arrived()
         happenings = framing.handle_event(event)
         framing.check_bounds(stream_id)

@@ -155,7 +155,10 @@ class QuicStreamTransport:
     def _hand_over(self, data: bytes) -> None:
         protocol = self._protocol
         assert protocol is not None
-        self._guard(lambda: protocol.dataReceived(data))
+        try:
+            protocol.dataReceived(data)
+        except Exception as exc:
+            self._at_fault(exc)
         self._consume(len(data))
 
     def _consume(self, count: int) -> None:
@@ -297,8 +300,12 @@ class QuicStreamTransport:
         try:
             call()
         except Exception as exc:
-            self._log.failure("the protocol on stream {id} failed", id=self.stream_id)
-            self._failed(failure(exc))
+            self._at_fault(exc)
+
+    def _at_fault(self, exc: Exception) -> None:
+        """The protocol raised this; called where it was caught."""
+        self._log.failure("the protocol on stream {id} failed", id=self.stream_id)
+        self._failed(failure(exc))
 
     def _failed(self, reason: Failure) -> None:
         """Our own side made a mistake; nobody else pays for it."""
