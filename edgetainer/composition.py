@@ -37,6 +37,7 @@ from edgetainer.services.exposures import Exposures
 from edgetainer.services.fleets import Fleets
 from edgetainer.services.hub import HubTickets
 from edgetainer.services.identities import Identities
+from edgetainer.services.insight import Insight
 from edgetainer.services.passwords import Passwords
 from edgetainer.services.presence import Presence
 from edgetainer.services.software import Catalogue
@@ -186,6 +187,9 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
             exposures=exposures,
             fleets=Fleets(database=database, now=now),
             hub=hub,
+            insight=Insight(
+                database=database, switchboard=switchboard, devices=devices, clock=reactor, now=now
+            ),
             presence=presence,
             terminals=terminals,
             users=people.users,

@@ -7,6 +7,7 @@ commands connect it and know nothing of QUIC.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -58,6 +59,7 @@ class Switchboard:
         self._reactor = reactor
         self._sessions: dict[str, Session] = {}
         self._asleep: dict[str, Session] = {}
+        self._came: Counter[str] = Counter()
         self._standard = Watch(
             ping_after=min(STANDARD_WATCH.ping_after, silence_limit_s * 0.8), limit=silence_limit_s
         )
@@ -69,6 +71,7 @@ class Switchboard:
         """Take on a session; an older one of the same device is closed."""
         if session.closed is not None:
             return
+        self._came[session.device_id] += 1
         sleeping = self._asleep.pop(session.device_id, None)
         older = self._sessions.get(session.device_id)
         self._sessions[session.device_id] = session
@@ -97,6 +100,10 @@ class Switchboard:
                 "device_offline", "The device is not connected. Try again when it is online."
             )
         return session
+
+    def sessions_of(self, device_id: str) -> int:
+        """How many sessions the device has had since the server started."""
+        return self._came[device_id]
 
     def sessions(self) -> Mapping[str, Session]:
         """The sessions of all devices that are online, by device id; a view, not a copy."""

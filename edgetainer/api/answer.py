@@ -26,6 +26,7 @@ class Reply:
     headers: Sequence[tuple[str, str]] = ()
     cookies: Sequence[str] = ()  # whole Set-Cookie values
     etag: str | None = None  # unquoted; an equal If-None-Match is answered 304
+    kind: str | None = None  # media type of data that is bytes; None: JSON is made of it
 
 
 def write(request: IRequest, reply: Reply, *, status: int) -> bytes:
@@ -49,6 +50,8 @@ def write(request: IRequest, reply: Reply, *, status: int) -> bytes:
     request.setResponseCode(status)
     if status in (204, 304):
         return b""
+    if reply.kind is not None:
+        return _send(request, reply.data, reply.kind)
     return _send(request, msgspec.json.encode(reply.data), "application/json")
 
 

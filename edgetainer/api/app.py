@@ -26,6 +26,7 @@ from edgetainer.api import (
     health,
     heartbeat,
     hub,
+    insight,
     provision,
     software,
     terminals,
@@ -44,6 +45,7 @@ from edgetainer.services.enrolment import Enrolment
 from edgetainer.services.exposures import Exposures
 from edgetainer.services.fleets import Fleets
 from edgetainer.services.hub import HubTickets
+from edgetainer.services.insight import Insight
 from edgetainer.services.presence import Presence
 from edgetainer.services.software import Catalogue
 from edgetainer.services.terminals import Terminals
@@ -70,6 +72,7 @@ class Services:
     exposures: Exposures
     fleets: Fleets
     hub: HubTickets
+    insight: Insight
     presence: Presence
     terminals: Terminals
     users: Users
@@ -87,6 +90,7 @@ def make_routes(services: Services, *, origins: Iterable[str]) -> Routes:
     users.add_routes(routes, users=services.users)
     fleets.add_routes(routes, fleets=services.fleets, devices=services.devices)
     devices.add_routes(routes, devices=services.devices)
+    insight.add_routes(routes, insight=services.insight)
     provision.add_routes(routes, enrolment=services.enrolment)
     heartbeat.add_routes(routes, presence=services.presence, agents=services.agents)
     software.add_routes(routes, catalogue=services.catalogue, deployments=services.deployments)

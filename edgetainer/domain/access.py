@@ -96,6 +96,7 @@ RULES: dict[str, Rule] = {
     "devices.create": _ADMIN,
     "devices.delete": _ADMIN,
     "devices.revoke": _ADMIN,
+    "devices.record": _ADMIN,  # the packets of a connection, without what is in them
     "provision.tokens": _ADMIN,
     # Inside a device. A shell on the host is a shell on everything.
     "command.container": _OPERATOR,

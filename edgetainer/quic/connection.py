@@ -50,6 +50,7 @@ from edgetainer.quic.handshake import (
 from edgetainer.quic.keys import Keys
 from edgetainer.quic.migration import Paths
 from edgetainer.quic.mtu import Sizing
+from edgetainer.quic.qlog import Recordable
 from edgetainer.quic.receiving import Receiving
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
@@ -86,7 +87,9 @@ class Limits:
     budget: Budget = PROCESS
 
 
-class Connection(Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledging, Receiving):
+class Connection(
+    Recordable, Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledging, Receiving
+):
     """One QUIC connection, either end.
 
     :param limits: the bounds of this end.

@@ -29,6 +29,7 @@ from edgetainer.quic.exchange import Exchange, Header, Incoming
 from edgetainer.quic.framing import Framing
 from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
 from edgetainer.quic.opening import SessionOpening, SessionRequest, session_head
+from edgetainer.quic.qlog import Recording
 from edgetainer.quic.requests import ClientExchange, Response, request_head
 from edgetainer.quic.site import MAX_BODY, SiteChannel
 from edgetainer.quic.statistics import Statistics
@@ -100,6 +101,21 @@ class Http3Connection:
     def statistics(self) -> Statistics:
         """How the connection fares at this moment."""
         return self.driver.quic.statistics()
+
+    def start_recording(self) -> Recording:
+        """Record the packets from now on; see `qlog`."""
+        quic = self.driver.quic
+        recording = Recording(
+            is_client=self._is_client,
+            connection_id=quic.original_destination_connection_id,
+            clock=self.driver.reactor.seconds,
+        )
+        quic.start_recording(recording)
+        return recording
+
+    def stop_recording(self) -> None:
+        """Record no more."""
+        self.driver.quic.stop_recording()
 
     @property
     def last_sent(self) -> float:

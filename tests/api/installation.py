@@ -19,6 +19,7 @@ from edgetainer.services.containers import Containers
 from edgetainer.services.deployments import Deployments
 from edgetainer.services.exposures import Exposures
 from edgetainer.services.hub import HubTickets
+from edgetainer.services.insight import Insight
 from edgetainer.services.software import Catalogue
 from edgetainer.services.terminals import Terminals
 from edgetainer.services.visits import Visits
@@ -89,6 +90,13 @@ class Installation:
             enrolment=home.enrolment,
             exposures=exposures,
             fleets=home.fleets,
+            insight=Insight(
+                database=home.database,
+                switchboard=home.switchboard,
+                devices=home.devices,
+                clock=home.clock,
+                now=home.now,
+            ),
             hub=HubTickets(standing=home.authentication.still, clock=home.clock),
             presence=home.presence,
             terminals=Terminals(

@@ -47,8 +47,13 @@ class Metered:
     def __init__(self, database: Any, folder: Path, patience: float, **options: Any) -> None:
         profile: LinkProfile = options.pop("profile", METERED)
         self.home = home = Home(database, folder)
-        site = make_tunnel_site(Installation(home).routes, reactor=home.clock)
+        self.api = Installation(home)
+        site = make_tunnel_site(self.api.routes, reactor=home.clock)
         self.world = Identities(site=site, clock=home.clock, delay=0.04)
+        self.world.switchboard = home.switchboard
+        home.switchboard.on_change.append(
+            lambda who, online: self.world.changes.append((who, online))
+        )
         self.nat = Nat(self.world.network, patience, **options)
         self.id = home.device()
         self.device: Device = self.world.device(

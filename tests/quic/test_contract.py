@@ -76,6 +76,7 @@ OVERRIDDEN = [
         ["self", "builder", "space", "stream", "max_offset"],
     ),
     (QuicConnection, "_write_stream_limits", ["self", "builder", "space", "stream"]),
+    (QuicConnection, "_close_end", ["self"]),
     (QuicConnection, "receive_datagram", ["self", "data", "addr", "now"]),
     (QuicConnection, "datagrams_to_send", ["self", "now"]),
     (
