@@ -19,7 +19,8 @@ SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 # The benches run this checkout's code on the pinned requirements.
 BENCH = env PYTHONPATH='$(CURDIR):$(CURDIR)/agent' .venv/bin/python -P -m
 
-.PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-recovery bench-thousand clean
+.PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-recovery bench-thousand \
+	soak-hostile clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +68,9 @@ bench-recovery: .venv/pinned ## measure how soon it is back, as root (EVENTS= ST
 
 bench-thousand: .venv/pinned ## a thousand sessions, and a server that is killed (DEVICES=1000)
 	$(BENCH) bench.thousand --devices '$(or $(DEVICES),1000)'
+
+soak-hostile: .tools/installed ## peers that misbehave, a million bad datagrams, some ten minutes
+	.tools/bin/tox run -q -e soak -- bench.hostile
 
 clean: ## remove what can be made again; the state of `make run` stays
 	rm -rf .venv .tools .tox build dist web/dist web/node_modules .mypy_cache .ruff_cache \

@@ -25,12 +25,13 @@ class ServerProcess:
     """A server on 127.0.0.1.
 
     :param folder: for its state, which outlives it.
+    :param port: HTTPS port, the tunnel's is the next; free ones where none is given.
     :param options: further options of `twistd edgetainer`, without their dashes.
     """
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, **options: object) -> None:
         self.folder = folder
-        self.port = free_ports()
+        self.port = port or free_ports()
         self.ca_file = folder / "tls" / "ca.pem"
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None

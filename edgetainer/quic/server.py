@@ -37,6 +37,7 @@ from edgetainer.quic.connection import (
 )
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.http3 import Http3Connection
+from edgetainer.quic.lateness import Lateness
 from edgetainer.quic.reset import Resets
 from edgetainer.quic.retry import RetryTokens
 from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
@@ -107,6 +108,7 @@ class ServerEndpoint:
         self._half_open_hosts: Counter[str] = Counter()
         self._dropped = 0
         self._telling: IDelayedCall | None = None
+        self._lateness = Lateness(reactor, lambda: bool(self._half_open))
         self._closing: Deferred[None] | None = None
         self.set_tls(tls)
 
@@ -126,6 +128,7 @@ class ServerEndpoint:
             if self._telling is not None:
                 self._telling.cancel()
                 self._telling = None
+            self._lateness.stop()
             for driver in list(self._ids):
                 if driver in self._half_open:
                     driver.abandon()
@@ -238,7 +241,8 @@ class ServerEndpoint:
             return
         host = host_of(address)
         if (
-            len(self._half_open) >= MAX_HALF_OPEN
+            self._lateness.late
+            or len(self._half_open) >= MAX_HALF_OPEN
             or self._half_open_hosts[host] >= MAX_HALF_OPEN_PER_HOST
         ):
             self._turned_away(host)
@@ -262,12 +266,13 @@ class ServerEndpoint:
         deadline = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, driver.abandon)
         self._half_open[driver] = (host, deadline)
         self._half_open_hosts[host] += 1
+        self._lateness.watch()
         driver.datagram_received(data, address)
 
     def _turned_away(self, host: str) -> None:
         self._dropped += 1
         if self._telling is None:
-            self._log.warn("handshake from {host} dropped: too many under way", host=host)
+            self._log.warn("handshake from {host} dropped: too much is under way", host=host)
             self._telling = self._reactor.callLater(TELL_EVERY_S, self._tell_dropped)
 
     def _tell_dropped(self) -> None:

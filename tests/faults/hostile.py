@@ -7,6 +7,7 @@ aioquic's checks on what it sends are passed by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aioquic import tls
@@ -39,43 +40,52 @@ def crypto_frame(offset: int, data: bytes) -> bytes:
 
 
 class Hostile:
-    """One connection of a client that may do anything."""
+    """One connection of a client that may do anything.
+
+    :param authorities: PEM of whom it trusts.
+    :param certificate: PEM of its own, and `key`; None: it has none.
+    :param send: takes each datagram; what comes back goes to `datagram_received`.
+    :param now: seconds.
+    """
 
     def __init__(
-        self, network: Network, *, host: str = "203.0.113.66", port: int = 666,
-        leaf: Leaf | None = None, certificate: bool = True,
-    ) -> None:  # fmt: skip
-        self.network = network
+        self,
+        *,
+        authorities: bytes,
+        server_name: str,
+        certificate: bytes | None,
+        key: bytes | None,
+        send: Callable[[bytes], None],
+        now: Callable[[], float],
+    ) -> None:
         self.sent = 0
         self.received = 0
         self.tickets: list[object] = []
-        self.events: list[events.QuicEvent] = []
+        self._shaken = False
+        self.send = send
+        self._now = now
         configuration = QuicConfiguration(
             is_client=True,
             alpn_protocols=["h3"],
-            server_name=SERVER_NAME,
-            cadata=network.authority.pem,
+            server_name=server_name,
+            cadata=authorities,
             max_datagram_frame_size=65536,
         )
-        if certificate:
-            shown = leaf or network.authority.client()
-            configuration.certificate = load_pem_x509_certificates(shown.certificate_pem)[0]
-            configuration.private_key = load_pem_private_key(shown.key_pem)
+        if certificate is not None and key is not None:
+            configuration.certificate = load_pem_x509_certificates(certificate)[0]
+            configuration.private_key = load_pem_private_key(key)
         self.quic = QuicConnection(
             configuration=configuration, session_ticket_handler=self.tickets.append
         )
-        self.carrier = MemoryCarrier(network, (host, port), self._received)
 
-    def connect(self) -> None:
-        """Complete the handshake."""
-        self.quic.connect(SERVER, now=self._now)
+    def begin(self) -> None:
+        """Send the first packet."""
+        self.quic.connect(SERVER, now=self._now())
         self.flush()
-        self.network.until(self.has_shaken_hands)
-        self.network.pass_time(0.1)
 
     def has_shaken_hands(self) -> bool:
         """Whether this end takes its handshake for complete."""
-        return any(isinstance(event, events.HandshakeCompleted) for event in self.events)
+        return self._shaken
 
     @property
     def closed(self) -> events.ConnectionTerminated | None:
@@ -86,7 +96,7 @@ class Hostile:
     def frames(self, *payloads: bytes) -> None:
         """Send a packet for each payload, made of whatever frames it holds."""
         for payload in payloads:
-            self.carrier.send(self.packet(payload), SERVER)
+            self.send(self.packet(payload))
             self.sent += 1
 
     def packet(self, payload: bytes) -> bytes:
@@ -101,16 +111,41 @@ class Hostile:
 
     def flush(self) -> None:
         """Send what the state machine itself wants to send."""
-        for data, address in self.quic.datagrams_to_send(now=self._now):
-            self.carrier.send(data, address)
+        for data, _ in self.quic.datagrams_to_send(now=self._now()):
+            self.send(data)
 
-    @property
-    def _now(self) -> float:
-        return self.network.clock.seconds()
-
-    def _received(self, data: bytes, address: Any) -> None:
+    def datagram_received(self, data: bytes) -> None:
+        """What the server sent."""
         self.received += len(data)
-        self.quic.receive_datagram(data, address, now=self._now)
+        self.quic.receive_datagram(data, SERVER, now=self._now())
         while (event := self.quic.next_event()) is not None:
-            self.events.append(event)
+            self._shaken = self._shaken or isinstance(event, events.HandshakeCompleted)
         self.flush()
+
+
+def on_network(
+    network: Network, *, host: str = "203.0.113.66", port: int = 666, leaf: Leaf | None = None
+) -> Hostile:
+    """A hostile client of a test's network, with a certificate that is accepted."""
+    shown = leaf or network.authority.client()
+    hostile = Hostile(
+        authorities=network.authority.pem,
+        server_name=SERVER_NAME,
+        certificate=shown.certificate_pem,
+        key=shown.key_pem,
+        send=lambda data: carrier.send(data, SERVER),
+        now=network.clock.seconds,
+    )
+    carrier = MemoryCarrier(
+        network, (host, port), lambda data, address: hostile.datagram_received(data)
+    )
+    return hostile
+
+
+def connected(network: Network, **options: Any) -> Hostile:
+    """The same after its handshake."""
+    hostile = on_network(network, **options)
+    hostile.begin()
+    network.until(hostile.has_shaken_hands)
+    network.pass_time(0.1)
+    return hostile

@@ -20,7 +20,7 @@ from twisted.web.server import Site
 
 from edgetainer.quic.server import MAX_HALF_OPEN_PER_HOST
 from tests.faults.attacks import ATTACKS, Attack, mutated
-from tests.faults.hostile import Hostile
+from tests.faults.hostile import connected, on_network
 from tests.network import SERVER, Network
 from tests.quic.test_server import Stranger, first_packet, kind
 
@@ -57,8 +57,7 @@ def scene() -> Scene:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_a_device_that_misbehaves_harms_itself_alone(scene: Scene, attack: Attack) -> None:
-    hostile = Hostile(scene.network)
-    hostile.connect()
+    hostile = connected(scene.network)
     assert len(scene.connections) == 2
     gc.collect()
     tracemalloc.start()
@@ -118,9 +117,8 @@ def test_the_probe_behind_a_lost_first_packet_does_not_end_the_attempt(scene: Sc
         return True
 
     scene.network.filter = first_with_token_is_lost
-    hostile = Hostile(scene.network)
-    hostile.quic.connect(SERVER, now=0.0)
-    hostile.flush()
+    hostile = on_network(scene.network)
+    hostile.begin()
     scene.network.pass_time(0.5)
     assert len(dropped) == 2
     assert not hostile.has_shaken_hands()
@@ -141,7 +139,7 @@ def test_the_probe_behind_a_lost_first_packet_does_not_end_the_attempt(scene: Sc
     )  # fmt: skip
     assert space is not None
     hostile.quic._packet_number += 1
-    hostile.carrier.send(bytes(crypto.encrypt_packet(header, payload, number)), SERVER)
+    hostile.send(bytes(crypto.encrypt_packet(header, payload, number)))
     scene.network.pass_time(0.1)
     assert hostile.closed is None
     due = hostile.quic.get_timer()
@@ -153,8 +151,7 @@ def test_the_probe_behind_a_lost_first_packet_does_not_end_the_attempt(scene: Sc
 
 
 def test_a_spoofed_move_gets_no_more_than_three_times_what_was_sent(scene: Scene) -> None:
-    hostile = Hostile(scene.network)
-    hostile.connect()
+    hostile = connected(scene.network)
     victim = Stranger(scene.network, "203.0.113.200", 7)
     got: list[bytes] = []
     victim.carrier.received = lambda data, address: got.append(data)
@@ -202,8 +199,7 @@ def _with_token(packet: bytes) -> bytes:
 
 
 def test_no_session_ticket_is_given(scene: Scene) -> None:
-    hostile = Hostile(scene.network)
-    hostile.connect()
+    hostile = connected(scene.network)
     hostile.frames(b"\x01")
     scene.network.pass_time(1)
     assert hostile.tickets == []
@@ -221,8 +217,7 @@ def test_mutated_datagrams_are_survived(seed: int) -> None:
         return True
 
     scene.network.filter = note
-    hostile = Hostile(scene.network, port=700 + seed)
-    hostile.connect()
+    connected(scene.network, port=700 + seed)
     scene.network.run(scene.honest.request("GET", "/nothing"))
     scene.network.filter = None
     assert len(seen) >= 4, "first packets, handshakes and what follows"
