@@ -2,7 +2,7 @@
 
 The tunnel, the API and the heartbeat are the real ones, between them a NAT that
 forgets, on one fake clock: hours are simulated and scaled to a month of 30 days.
-`make soak` simulates the whole month.
+With EDGETAINER_SOAK=1 in the environment the whole month is simulated, in minutes.
 """
 
 from __future__ import annotations
