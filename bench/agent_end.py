@@ -8,6 +8,7 @@ Without Docker: the one "container" is an address of this network namespace.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, cast
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> None:
     from edgetainer_agent.doors import AgentDoors
     from edgetainer_agent.forward import Forwarder
     from edgetainer_agent.netlink import NetworkWatch
+    from edgetainer_agent.path_memory import PathModels, keep_path
 
     state = Path(arguments[0])
     docker = cast(Docker, OneService())
@@ -75,6 +77,7 @@ def main(arguments: list[str]) -> None:
         on_disconnected=disconnected,
         on_doorbell=lambda _: None,
         random=SystemRandom(),
+        on_connection=partial(keep_path, reactor, PathModels(state / "paths.json")),
     )
     network = NetworkWatch(reactor=reactor, changed=dialer.network_changed)
     reactor.callWhenRunning(network.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -33,6 +34,7 @@ from edgetainer_agent.heartbeat import Heartbeat
 from edgetainer_agent.identity import Identity, IdentityStore
 from edgetainer_agent.netlink import NetworkWatch
 from edgetainer_agent.networks import KeepaliveMemory
+from edgetainer_agent.path_memory import PathModels, keep_path
 from edgetainer_agent.reports import Reporter
 from edgetainer_agent.ways import ServerWays
 
@@ -44,6 +46,7 @@ HEARTBEAT_S = 60.0
 CONFIGURATION_FILE = "configuration.json"
 #: In the state folder: how long each network lets the device be silent.
 KEEPALIVE_FILE = "keepalive.json"
+PATHS_FILE = "paths.json"
 
 
 class AgentService(Service):
@@ -189,6 +192,7 @@ class Device:
             profile=self._profile,
             recall=keepalives.recall,
             remember=keepalives.remember,
+            on_connection=partial(keep_path, reactor, PathModels(settings.state_dir / PATHS_FILE)),
         )
         self.network = NetworkWatch(reactor=reactor, changed=self._network_changed)
         self.puller = Puller(

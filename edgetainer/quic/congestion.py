@@ -36,6 +36,13 @@ INITIAL_WINDOW = 32
 """Datagrams, paced over the first round trip, so that they are no burst; RFC 6928
 has ten, in a burst. Satellites need the difference: 1.7 round trips of 0.6 s."""
 
+RESUMED = 0.4
+"""Share of a remembered bandwidth that, once measured, needs no memory any more."""
+
+RETREAT = 0.1
+"""Share of loss at which a remembered bandwidth is not believed any more, beyond
+what was tolerated."""
+
 MINIMUM_WINDOW = 4
 """Datagrams: less, and acknowledgements come too seldom to learn from."""
 
@@ -136,6 +143,7 @@ class ModelBased(QuicCongestionControl):
         self._stubborn = 0
         self._most_bandwidth = WindowedMax(RIVAL_ROUNDS)
         self._rival: Rival | None = None
+        self._remembered: PathModel | None = None
 
     # What aioquic asks.
 
@@ -233,11 +241,26 @@ class ModelBased(QuicCongestionControl):
             return None
         return PathModel(self._bandwidth.value, self._min_rtt.value)
 
+    def start_from(self, model: PathModel) -> None:
+        """Start at half of what an earlier connection found on this path.
+
+        Careful, as draft-ietf-tsvwg-careful-resume says: only where the round trip
+        is the remembered one, only until the first window of it was acknowledged,
+        when measurement takes over, and not any longer than it loses little.
+        """
+        rtt = self._min_rtt.value
+        alike = model.min_rtt / 2 <= rtt <= model.min_rtt * 2
+        if alike and self.phase is Phase.STARTUP and self._held is None:
+            self._remembered = model
+            self._set_window()
+
     # Learning.
 
     def _learn_bandwidth(self, sample: RateSample) -> None:
         if sample.rate is None:
             return
+        if self._remembered is not None and sample.rate >= RESUMED * self._remembered.bandwidth:
+            self._remembered = None
         if not sample.app_limited or sample.rate > self._bandwidth.value:
             self._bandwidth.update(self._round, sample.rate)
             self._most_bandwidth.update(self._round, sample.rate)
@@ -261,6 +284,8 @@ class ModelBased(QuicCongestionControl):
         both = lost + acked + lost_before + acked_before
         share = (lost + lost_before) / both if both else 0.0
         heavy = share > HEAVY_LOSS and both > 20 * self.max_datagram_size
+        if heavy or share > RETREAT + self._tolerated:
+            self._remembered = None
         if heavy:
             # What arrived is what the path carries; half of the model at least.
             self._ceiling = max(acked, self._bdp / 2, MINIMUM_WINDOW * self.max_datagram_size)
@@ -412,6 +437,8 @@ class ModelBased(QuicCongestionControl):
             window += self._aggregation.value + HOST_DELAY * bandwidth
         if self.phase is Phase.STARTUP:
             window = max(window, INITIAL_WINDOW * self.max_datagram_size)
+            if self._remembered is not None:
+                window = max(window, self._remembered.bdp / 2)
             if self._held is not None:
                 window = min(window, self._held.in_flight)
         if self._rival is not None:
@@ -427,6 +454,8 @@ class ModelBased(QuicCongestionControl):
         rate = gain * bandwidth
         if self.phase is Phase.STARTUP:
             rate = max(rate, INITIAL_WINDOW * self.max_datagram_size / self._min_rtt.value)
+            if self._remembered is not None:
+                rate = max(rate, self._remembered.bandwidth / 2)
         self.pacing_rate = rate
 
 

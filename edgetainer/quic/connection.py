@@ -34,6 +34,7 @@ from aioquic.quic.connection import (
 
 from edgetainer.quic.acks import Acknowledging
 from edgetainer.quic.budget import PROCESS, Budget
+from edgetainer.quic.congestion import ModelBased
 from edgetainer.quic.copies import Copying
 from edgetainer.quic.credit import (
     CONNECTION_WINDOW,
@@ -161,6 +162,11 @@ class Connection(
         self._loss.guess_rtt(rtt_guess)
 
     # What the shell around it asks.
+
+    @property
+    def controller(self) -> ModelBased | None:
+        """Congestion control, if it is ours."""
+        return self._loss.controller
 
     @property
     def unanswered_probes(self) -> int:

@@ -29,6 +29,7 @@ from edgetainer.quic.exchange import Exchange, Header, Incoming
 from edgetainer.quic.framing import Framing
 from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
 from edgetainer.quic.opening import SessionOpening, SessionRequest, session_head
+from edgetainer.quic.path_model import PathModel
 from edgetainer.quic.qlog import Recording
 from edgetainer.quic.requests import ClientExchange, Response, request_head
 from edgetainer.quic.site import MAX_BODY, SiteChannel
@@ -155,6 +156,18 @@ class Http3Connection:
     def unanswered_probes(self) -> int:
         """Probes since the peer last acknowledged anything (RFC 9002 section 6.2)."""
         return self.driver.quic.unanswered_probes
+
+    @property
+    def path_model(self) -> PathModel | None:
+        """What was learned of the way to the peer; None before enough was sent."""
+        controller = self.driver.quic.controller
+        return None if controller is None else controller.model
+
+    def start_from(self, model: PathModel) -> None:
+        """Send as an earlier connection on this path could, carefully."""
+        controller = self.driver.quic.controller
+        if controller is not None:
+            controller.start_from(model)
 
     def ping(self) -> Deferred[None]:
         """Fires when the peer acknowledged a PING; fails when the connection ends."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
@@ -38,6 +38,7 @@ from edgetainer.quic.connection import (
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.lateness import Lateness
+from edgetainer.quic.path_model import PathMemory, network_of
 from edgetainer.quic.reset import Resets
 from edgetainer.quic.retry import RetryTokens
 from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
@@ -104,6 +105,7 @@ class ServerEndpoint:
         self._drivers: dict[bytes, Driver] = {}
         self._ids: dict[Driver, set[bytes]] = {}
         self._touched: dict[Driver, None] = {}
+        self._paths: PathMemory[tuple[Hashable, str]] = PathMemory()
         self._half_open: dict[Driver, tuple[str, IDelayedCall]] = {}
         self._half_open_hosts: Counter[str] = Counter()
         self._dropped = 0
@@ -283,7 +285,24 @@ class ServerEndpoint:
 
     def _established(self, driver: Driver, connection: Http3Connection) -> None:
         self._no_longer_half_open(driver)
+        self._start_from_memory(connection)
         self._on_connection(connection)
+
+    def _start_from_memory(self, connection: Http3Connection) -> None:
+        """What was learned of the path to a client serves its next connection."""
+        if connection.identity is None or not isinstance(connection.identity, Hashable):
+            return
+        key = (connection.identity, network_of(connection.peer[0]))
+        model = self._paths.recall(key, self._reactor.seconds())
+        if model is not None:
+            connection.start_from(model)
+
+        def over(_: object) -> None:
+            learned = connection.path_model
+            if learned is not None and network_of(connection.peer[0]) == key[1]:
+                self._paths.remember(key, learned, self._reactor.seconds())
+
+        connection.notify_close().addBoth(over)
 
     def _no_longer_half_open(self, driver: Driver) -> None:
         entry = self._half_open.pop(driver, None)

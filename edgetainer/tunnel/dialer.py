@@ -76,6 +76,7 @@ class Dialer:
     :param profile: what the device's link is like.
     :param recall: what is remembered of the present network's keepalive.
     :param remember: called with what is known of it when that has changed.
+    :param on_connection: called with each connection that the server's TLS accepted.
     :param connect: as `quic.endpoint.connect`: host, port, identity, seconds.
     :param resolve: the addresses of a name.
     :param local_address: as `quic.addresses.local_address`.
@@ -97,6 +98,7 @@ class Dialer:
         recall: Callable[[], Bounds | None] = lambda: None,
         remember: Callable[[Bounds], object] = lambda bounds: None,
         on_failure: Callable[[EdgetainerError], object] = lambda error: None,
+        on_connection: Callable[[Http3Connection], object] = lambda connection: None,
         connect: Connect | None = None,
         resolve: Resolve | None = None,
         local_address: LocalAddress = local_address,
@@ -114,6 +116,7 @@ class Dialer:
         self._profile = profile
         self._recall = recall
         self._remember = remember
+        self._on_connection = on_connection
         self._rivals = 0
         self._connect = connect or self._connect_udp
         self._resolve = resolve or self._resolve_name
@@ -285,6 +288,7 @@ class Dialer:
         try:
             connecting = self._connect(address, port, self._tls(), OPEN_DEADLINE)
             connection = await self._pause(connecting)
+            _guard(self._on_connection, connection)
             if beside is not None:
                 # A new session would end the old one; may it speak first.
                 beside.ask()
