@@ -51,6 +51,7 @@ from edgetainer.quic.handshake import (
 from edgetainer.quic.keys import Keys
 from edgetainer.quic.migration import Paths
 from edgetainer.quic.mtu import Sizing
+from edgetainer.quic.ordinary import Ordinary
 from edgetainer.quic.qlog import Recordable
 from edgetainer.quic.receiving import Receiving
 from edgetainer.quic.recovery import Recovery
@@ -89,7 +90,16 @@ class Limits:
 
 
 class Connection(
-    Recordable, Counting, Sizing, Paths, Keys, Resettable, Copying, Acknowledging, Receiving
+    Recordable,
+    Counting,
+    Sizing,
+    Paths,
+    Keys,
+    Resettable,
+    Copying,
+    Acknowledging,
+    Receiving,
+    Ordinary,
 ):
     """One QUIC connection, either end.
 

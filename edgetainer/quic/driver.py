@@ -161,8 +161,8 @@ class Driver:
     def datagram_received(
         self, data: bytes, address: Address, carrier: Carrier | None = None
     ) -> None:
-        """Feed one datagram; the answer goes out with `batch_done`, at the latest
-        before the reactor sleeps.
+        """Feed one datagram. What it brought is told, and answered, with `batch_done`;
+        at the latest before the reactor sleeps.
 
         :param carrier: what brought it; the first one when left out.
         """
@@ -171,11 +171,7 @@ class Driver:
             return
         route = Route(address, carrier or self._carriers[0])
         self.quic.receive_datagram(data, route, now=self.reactor.seconds())
-        self._drain()
-        if self._failure is not None:
-            self._turn()
-        else:
-            self.transmit_soon()
+        self.transmit_soon()
 
     def batch_done(self) -> None:
         """The carrier has no more datagrams for now: answer those that it had."""
@@ -201,10 +197,15 @@ class Driver:
         self._turn()
 
     def _timer_fired(self) -> None:
-        assert self._timer_at is not None
-        now = max(self._timer_at, self.reactor.seconds())
-        self._timer = self._timer_at = None
-        self.quic.handle_timer(now=now)
+        self._timer = None
+        at, now = self._timer_at, self.reactor.seconds()
+        if at is None or at > now + TIMER_FLOOR_S:
+            # It was put off meanwhile; that is cheaper noticed here, now and then,
+            # than by a new call for each packet.
+            self._set_timer()
+            return
+        self._timer_at = None
+        self.quic.handle_timer(now=max(at, now))
         self._turn()
 
     def _turn(self) -> None:
@@ -244,13 +245,12 @@ class Driver:
             carrier.close()
 
     def _set_timer(self) -> None:
-        at = self.quic.get_timer()
-        if at == self._timer_at and self._timer is not None:
-            return
+        at = self._timer_at = self.quic.get_timer()
         if self._timer is not None:
+            if at is not None and self._timer.getTime() <= at:
+                return
             self._timer.cancel()
             self._timer = None
-        self._timer_at = at
         if at is not None:
             # A time that is past is one that handling did not clear, by a rounding
             # error for instance; without the floor it would fire for ever.

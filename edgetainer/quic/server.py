@@ -44,6 +44,10 @@ from edgetainer.quic.retry import RetryTokens
 from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
 from edgetainer.quic.site import MAX_BODY
 
+LONG_HEADER = 0x80
+"""The bit that is set in the first byte of packets that belong to a handshake
+(RFC 9000 section 17.2)."""
+
 HANDSHAKE_TIMEOUT_S = 5.0
 """Seconds from the client's first valid packet to the end of the handshake."""
 
@@ -165,6 +169,13 @@ class ServerEndpoint:
         carrier = carrier or self._carrier
         if carrier is None:
             return
+        if data and not data[0] & LONG_HEADER:
+            # Nearly all are of this kind, whose connection id is where it always is.
+            driver = self._drivers.get(data[1 : 1 + CONNECTION_ID_LENGTH])
+            if driver is not None:
+                self._touched[driver] = None
+                driver.datagram_received(data, address, carrier)
+                return
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID_LENGTH)
         except ValueError:
@@ -269,6 +280,7 @@ class ServerEndpoint:
         self._half_open[driver] = (host, deadline)
         self._half_open_hosts[host] += 1
         self._lateness.watch()
+        self._touched[driver] = None
         driver.datagram_received(data, address)
 
     def _turned_away(self, host: str) -> None:

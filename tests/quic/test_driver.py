@@ -126,3 +126,32 @@ def test_what_arrives_together_is_answered_at_once_and_together(pair: Pair) -> N
     carrier.received = deliver
     pair.network.pass_time(1)
     assert server.data == b"x" * 4000
+
+
+def test_timers_move_without_a_new_call_for_each_packet(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = Recorder(), Recorder()
+    pair.channel(server, client)
+    pair.network.pass_time(1)
+    clock = pair.network.clock
+    calls: list[str] = []
+    call_later = clock.callLater
+
+    def counted(delay: float, call: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(call.__name__)
+        return call_later(delay, call, *args, **kwargs)
+
+    driver = pair.server_connection.driver
+    monkeypatch.setattr(clock, "callLater", counted)
+    due = []
+    for _ in range(50):
+        clock.rightNow += 0.001
+        driver.quic.send_ping(0)
+        driver._turn()
+        due.append(driver.quic.get_timer())
+    assert len(set(due)) == 50, "each packet puts the probe off"
+    assert calls.count("_timer_fired") <= 2
+    monkeypatch.undo()
+    pair.network.pass_time(5)
+    assert pair.server_connection.driver.failure is None

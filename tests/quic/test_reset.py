@@ -131,6 +131,7 @@ def test_only_the_token_of_the_id_in_use_from_the_servers_address_is_believed() 
     assert pair.client.driver.failure is None
     pair.network.run(pair.client.ping())
     pair.client.driver.datagram_received(genuine, SERVER)
+    pair.client.driver.batch_done()
     assert pair.client.driver.failure is not None
 
 
