@@ -25,7 +25,7 @@ from tests.network import SERVER, Network
 from tests.quic.test_server import Stranger, first_packet, kind
 
 MIB = 1024 * 1024
-PACKETS = 400
+PACKETS = 150
 #: Bytes that an attack may make the server keep: one connection's window and the
 #: attack's own packets, which lie in the same process here.
 MOST = 4 * MIB

@@ -63,9 +63,9 @@ class Devices:
         return self._process.wait(30)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path / "server", heartbeat_s=1) as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server"), heartbeat_s=1) as running:
         yield running
 
 
@@ -113,21 +113,22 @@ def test_devices_enrol_beat_obey_and_come_back_after_the_server_was_killed(
 def test_a_second_start_needs_no_token_and_an_unknown_one_is_refused(
     server: ServerProcess, devices: Devices, tmp_path: Path
 ) -> None:
+    few = ("--name-prefix", "few")
     token = tmp_path / "token"
     token.write_text(server.token(3))
-    devices.start("--devices", "3", "--token-file", str(token))
+    devices.start(*few, "--devices", "3", "--token-file", str(token))
     until("all are online", lambda: devices.figures().get("online") == 3, 60)
     assert devices.stop() == 0
     devices.report.unlink()
 
-    devices.start("--devices", "3", "--disconnect-every", "1", "--disconnect-for", "1")
+    devices.start(*few, "--devices", "3", "--disconnect-every", "1", "--disconnect-for", "1")
     until("all are online", lambda: devices.figures().get("online") == 3, 60)
     until("links are cut", lambda: devices.figures()["cuts"] >= 3, 60)
     assert devices.stop() == 0
 
-    devices.start("--devices", "4")
+    devices.start(*few, "--devices", "4")
     assert devices._process is not None
     assert devices._process.wait(60) == 78, "the fourth has no token"
-    devices.start("--devices", "4", EDGETAINER_SIMULATE_TOKEN="nonsense")
+    devices.start(*few, "--devices", "4", EDGETAINER_SIMULATE_TOKEN="nonsense")
     assert devices._process.wait(60) == 77
     assert "token_unknown" in devices.log.read_text()
