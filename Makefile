@@ -20,7 +20,7 @@ SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 BENCH = env PYTHONPATH='$(CURDIR):$(CURDIR)/agent' .venv/bin/python -P -m
 
 .PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-recovery bench-thousand \
-	soak-hostile bench-loopback clean
+	soak-hostile soak-links bench-loopback clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-thousand: .venv/pinned ## a thousand sessions, and a server that is killed
 
 soak-hostile: .tools/installed ## peers that misbehave, a million bad datagrams, some ten minutes
 	.tools/bin/tox run -q -e soak -- bench.hostile
+
+soak-links: .tools/installed ## congestion control on every link of the benchmark, simulated
+	.tools/bin/tox run -q -e soak -- bench.simulated
 
 bench-loopback: .venv/pinned ## measure one Channel's cost per packet, and memory per idle session (RUNS=3)
 	$(BENCH) bench.loopback --runs '$(or $(RUNS),3)'
