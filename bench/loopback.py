@@ -5,7 +5,7 @@ Bytes flow from the device to the server through one channel, beside 0, 100 and
 1,000 idle ones; then with a TCP hop at both ends, as a visitor of a service has it.
 At last, what an idle session costs the server in memory.
 
-    python -m bench.loopback [--seconds 5] [--runs 3] [--idle 0 100 1000] [--results FILE]
+    python -m bench.loopback [--seconds 5] [--runs 3] [--idle 0 100 1000] [--output FILE]
 """
 
 from __future__ import annotations
@@ -191,26 +191,33 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--idle", type=int, nargs="*", default=list(IDLE))
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--tcp", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--results", type=Path, default=FOLDER / "loopback.json")
+    parser.add_argument("--warm-up", type=float, default=WARM_UP_S)
+    parser.add_argument("--output", type=Path, default=FOLDER / "loopback.json")
     options = parser.parse_args(arguments)
 
-    common = circumstances("python -m bench.loopback")
+    said = sys.argv[1:] if arguments is None else arguments
+    common = circumstances("bench.loopback", said)
+    timing = {"seconds": options.seconds, "warm_up": options.warm_up}
     rows: list[Row] = []
 
     def tell(what: str, row: Row, line: str) -> None:
         rows.append({"what": what, **row, **common})
         print(line.format(**row), flush=True)
-        save(options.results, rows)
+        save(options.output, rows)
 
     for idle in options.idle:
-        runs = [one_channel(idle=idle, seconds=options.seconds) for _ in range(options.runs)]
+        runs = [one_channel(idle=idle, **timing) for _ in range(options.runs)]
         each = [round(run["mb_per_s"], 1) for run in runs]
         tell("one channel", medians(runs) | {"runs_mb_per_s": each}, CHANNEL)
     if options.tcp:
-        runs = [with_tcp(seconds=options.seconds) for _ in range(options.runs)]
+        runs = [with_tcp(**timing) for _ in range(options.runs)]
         tell("one channel between TCP connections", medians(runs), TCP)
     if options.sessions:
-        tell("idle sessions", rounded(idle_sessions(options.sessions)), SESSIONS_LINE)
+        tell(
+            "idle sessions",
+            rounded(idle_sessions(options.sessions, options.warm_up)),
+            SESSIONS_LINE,
+        )
 
 
 if __name__ == "__main__":

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from bench.loopback import idle_sessions, medians, one_channel
+import json
+from pathlib import Path
+
+from bench.loopback import main, medians
 
 
-def test_bytes_flow_beside_idle_channels() -> None:
-    run = one_channel(idle=20, seconds=0.3, warm_up=0.1)
-    assert run["idle_channels"] == 20
-    assert run["mb_per_s"] > 0
-    assert run["packets_per_s"] > 0
-    assert 0 < run["bytes_per_packet"] < 65_536
-    assert run["us_per_packet_server"] > 0
-    assert run["us_per_packet_agent"] > 0
-
-
-def test_idle_sessions_are_counted_and_weighed() -> None:
-    weighed = idle_sessions(3, settle=0.1)
-    assert weighed["sessions"] == 3
-    assert weighed["kb_per_session"] > 0
+def test_the_whole_of_it_in_small(tmp_path: Path) -> None:
+    output = tmp_path / "loopback.json"
+    small = ["--seconds", "0.3", "--warm-up", "0.1", "--runs", "1", "--idle", "20"]
+    main([*small, "--no-tcp", "--sessions", "2", "--output", str(output)])
+    channel, sessions = json.loads(output.read_text())
+    assert channel["what"] == "one channel"
+    assert channel["idle_channels"] == 20
+    assert channel["mb_per_s"] > 0
+    assert channel["packets_per_s"] > 0
+    assert 0 < channel["bytes_per_packet"] < 65_536
+    assert channel["us_per_packet_server"] > 0
+    assert channel["us_per_packet_agent"] > 0
+    assert sessions["what"] == "idle sessions"
+    assert sessions["sessions"] == 2
+    assert sessions["kb_per_session"] > 0
 
 
 def test_each_figure_has_its_own_median() -> None:
