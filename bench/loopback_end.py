@@ -47,16 +47,26 @@ class Device:
 
 
 class Source(protocol.Protocol):
-    """Writes for ever, as fast as it is let."""
+    """Writes for ever, as fast as it is let: what is unsent never runs out."""
 
     def connectionMade(self) -> None:
-        self.transport.registerProducer(self, False)
+        self._flowing = False
+        self.transport.registerProducer(self, True)
+        self.resumeProducing()
 
     def resumeProducing(self) -> None:
-        self.transport.write(PIECE)
+        """There is room: fill it."""
+        self._flowing = True
+        while self._flowing:
+            self.transport.write(PIECE)
+
+    def pauseProducing(self) -> None:
+        """There is no more room."""
+        self._flowing = False
 
     def stopProducing(self) -> None:
         """Nobody reads any more."""
+        self._flowing = False
 
 
 class Sink(protocol.Protocol):
