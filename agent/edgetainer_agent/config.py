@@ -166,7 +166,11 @@ def _number(minimum: float, maximum: float, kind: type = float) -> _Parser:
     return parse
 
 
-def _url(name: str, value: Any, base: Path) -> str:
+def https_url(name: str, value: Any, base: Path) -> str:
+    """The setting `name`: the console's address, in its shortest form.
+
+    :raises EdgetainerError: `config_invalid`; a token goes over nothing but HTTPS.
+    """
     text = _text(name, value, base)
     try:
         parts = urlsplit(text)
@@ -197,7 +201,7 @@ def _profile(name: str, value: Any, base: Path) -> str:
 
 _PARSERS: dict[str, _Parser] = {
     "state_dir": _path,
-    "server_url": _url,
+    "server_url": https_url,
     "ca_file": _path,
     "token": _text,
     "token_file": _path,

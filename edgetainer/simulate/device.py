@@ -111,6 +111,7 @@ class SimulatedDevice:
             collect=self._collect,
             on_revision=self._heard,
             random=chance.uniform,
+            sparing=(lambda: self.dialer.keepalive_s) if profile.learns else None,
         )
         self.reporter = Reporter(
             clock=reactor,

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from twisted.internet.interfaces import IProtocol, IReactorTime
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.simulate.command import SimulatedCommand
 from edgetainer.simulate.page import Page
-from edgetainer.simulate.running import SimulatedCommand, SimulatedTerminal
+from edgetainer.simulate.terminal import SimulatedTerminal
 from edgetainer.tunnel.messages import ExecTarget, Target, TcpTarget, TerminalTarget
 from edgetainer_agent.program import ProgramChannel
 

@@ -86,6 +86,10 @@ class _Cuttable:
         self._link = link
 
     @property
+    def kind(self) -> str:
+        return self._carrier.kind
+
+    @property
     def address(self) -> Address:
         return self._carrier.address
 

@@ -15,7 +15,7 @@ from edgetainer import __version__
 from edgetainer.errors import EdgetainerError
 from edgetainer.simulate.identities import NAME
 from edgetainer.tunnel.profiles import PROFILES
-from edgetainer_agent.config import LOG_LEVELS
+from edgetainer_agent.config import LOG_LEVELS, https_url
 from edgetainer_agent.durable import write_atomically
 from edgetainer_agent.main import (
     EXIT_CONFIG,
@@ -102,7 +102,7 @@ def _run(reactor: Any, options: argparse.Namespace) -> int:
         options=Options(
             state_dir=options.state,
             devices=options.devices,
-            server_url=options.server.rstrip("/"),
+            server_url=https_url("server", options.server, Path()),
             token=_token(options.token_file),
             prefix=options.name_prefix,
             start_per_s=options.start_per_s,

@@ -82,7 +82,7 @@ class Page(Protocol):
             self._left = int(count)
             self._paused = False
             self.transport.registerProducer(self, True)
-            self.resumeProducing()
+            self._produce()
         return True
 
     def _send(self, status: int, kind: bytes, body: bytes, *, empty: bool = False) -> None:
@@ -100,14 +100,17 @@ class Page(Protocol):
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._produce()
+        if not self._left:
+            self.dataReceived(b"")  # what was asked meanwhile
+
+    def _produce(self) -> None:
         while self._left and not self._paused:
             piece = _BLOCK[: self._left]
             self._left -= len(piece)
             self.transport.write(piece)
-        if not self._left and not self._paused:
+        if not self._left:
             self.transport.unregisterProducer()
-            if self._head:
-                self.dataReceived(b"")
 
     def pauseProducing(self) -> None:
         self._paused = True

@@ -85,6 +85,11 @@ def test_a_paused_body_waits_and_the_next_request_with_it() -> None:
     assert transport.value().count(b"HTTP/1.1 200") == 2
 
 
+def test_many_requests_at_once_are_answered_one_by_one() -> None:
+    said, _ = ask(b"GET /bytes/1 HTTP/1.1\r\n\r\n" * 2_000)
+    assert said.count(b"HTTP/1.1 200") == 2_000
+
+
 def test_a_head_without_end_is_cut_off() -> None:
     _, transport = ask(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_HEAD // 6))
     assert transport.disconnecting

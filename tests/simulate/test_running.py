@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
+from edgetainer.simulate.command import SimulatedCommand
 from edgetainer.simulate.programs import PIECE
-from edgetainer.simulate.running import (
-    MAX_INPUT,
-    PIECE_EVERY_S,
-    SimulatedCommand,
-    SimulatedTerminal,
-)
+from edgetainer.simulate.running import MAX_INPUT, PIECE_EVERY_S
+from edgetainer.simulate.terminal import SimulatedTerminal
 from edgetainer.tunnel.messages import ExecTarget, TerminalTarget
 
 
