@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from edgetainer.quic.driver import Driver
 
 DELIVERY = 64 * 1024
-"""Bytes handed over at once when a paused protocol resumes, so that it can
-pause again before it has everything."""
+"""Bytes handed over at once, so that a protocol can pause before it has everything:
+a hole that is filled lets a whole window go on, and so does resuming."""
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -83,14 +83,8 @@ class QuicStreamTransport:
         """Bytes arrived in order; each is consumed exactly once from here on."""
         if fin:
             self._fin_received = True
-        if data:
-            if self._lost or self._read_over:
-                self._consume(len(data))
-            elif self._paused or self._delivering or self._pending:
-                self._pending += data
-                self.driver.quic.hold(len(data), now=self.driver.reactor.seconds())
-            else:
-                self._hand_over(data)
+        for start in range(0, len(data), DELIVERY):
+            self._take(data[start : start + DELIVERY])
         if self._fin_received:
             self._end_reading()
 
@@ -151,6 +145,15 @@ class QuicStreamTransport:
         finally:
             self._delivering = False
         self._end_reading()
+
+    def _take(self, data: bytes) -> None:
+        if self._lost or self._read_over:
+            self._consume(len(data))
+        elif self._paused or self._delivering or self._pending:
+            self._pending += data
+            self.driver.quic.hold(len(data), now=self.driver.reactor.seconds())
+        else:
+            self._hand_over(data)
 
     def _hand_over(self, data: bytes) -> None:
         protocol = self._protocol

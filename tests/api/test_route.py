@@ -90,7 +90,7 @@ def routes():
 
 @pytest.fixture
 def ask(routes):
-    treq = StubTreq(Gate(routes, authorities=None))
+    treq = StubTreq(Gate(routes, authorities=["console.test"]))
 
     def ask(method, path, *, token="good", data=None, headers=None, **json_body):
         headers = dict(headers or {})

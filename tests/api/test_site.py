@@ -234,6 +234,9 @@ def test_the_tunnel_serves_devices_only():
     path = b"/api/agent/config"
     wire = _send(site, _get(path=path, host=b"Host: tunnel.edgetainer\r\n"), connection=device)
     assert _answers(wire) == [(200, {"you": "d-1"})]
+    # What is for browsers and caches costs bytes on a link that may be metered.
+    names = {line.partition(b":")[0].lower() for line in wire.value().split(b"\r\n")[1:-2]}
+    assert names == {b"cache-control", b"content-type", b"content-length"}
     for identity in (None, object()):
         wire = _send(site, _get(path=path), connection=_Connection(identity))
         ((status, body),) = _answers(wire)

@@ -32,7 +32,7 @@ MATRIX = {
     (ADMIN,): [
         "users.read", "users.update", "users.list", "users.create", "users.delete",
         "users.set_role", "fleets.write", "fleets.delete", "devices.create", "devices.delete",
-        "devices.revoke", "provision.tokens", "command.host", "terminal.host",
+        "devices.revoke", "devices.record", "provision.tokens", "command.host", "terminal.host",
         "software.privileged", "software.delete", "exposures.unprotect",
     ],
     (DEVICE,): ["agent.read", "agent.report"],

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.settings import IDLE_TIMEOUT_S
 from edgetainer.tunnel.channel import FrameProtocol
 from edgetainer.tunnel.messages import (
     ExecTarget,
@@ -236,7 +237,7 @@ def test_a_slow_reader_gets_every_byte() -> None:
     assert slow.digest.digest() == hashlib.sha256(Fountain.BLOCK * (3 * MIB // 16384)).digest()
 
 
-def test_a_lost_link_ends_what_was_open_and_mends_by_itself() -> None:
+def test_what_was_open_sleeps_through_a_lost_link() -> None:
     world, machine = World(seed=4), Machine()
     device = world.online(doors=machine)
     screen, heard = Screen(), Recorder()
@@ -249,10 +250,37 @@ def test_a_lost_link_ends_what_was_open_and_mends_by_itself() -> None:
     heard.transport.write(b"anyone?")
     world.until(lambda: not world.switchboard.online())
     assert world.now - lost_at <= 15
-    assert heard.lost is not None
+    assert code_of(world, world.open(WEB, Recorder())) == "device_offline"
+    world.pass_time(100)
+    assert (heard.lost, screen.lost, machine.shells[0].gone) == (None, None, False)
+
+    world.network.up = True
+    world.until(lambda: heard.data == b"anyone?", 2.5)
+    screen.send_frame(FrameType.DATA, b"ls")
+    world.until(lambda: screen.text == b"LS", 0.1)
+    world.pass_time(60)
+    assert (heard.lost, screen.lost) == (None, None)
+    assert device.told("disconnected") == []
+    assert world.changes == [("dev-1", True), ("dev-1", False), ("dev-1", True)]
+
+
+def test_a_link_lost_for_too_long_ends_what_was_open_and_mends_by_itself() -> None:
+    world, machine = World(seed=4), Machine()
+    device = world.online(doors=machine)
+    screen, heard = Screen(), Recorder()
+    world.run(world.open(TerminalTarget(None, 80, 24), screen))
+    world.run(world.open(TcpTarget("echo", 7), heard))
+    world.pass_time(20)
+
+    world.network.up = False
+    lost_at = world.now
+    heard.transport.write(b"anyone?")
+    world.until(lambda: heard.lost is not None and machine.shells[0].gone, 1000)
+    # QUIC's idle time-out begins with what was heard last, or with the first that was
+    # said after it: a keepalive before or behind.
+    assert IDLE_TIMEOUT_S - 10 <= world.now - lost_at <= IDLE_TIMEOUT_S + 10
     assert screen.lost is not None
     assert code_of(world, world.open(WEB, Recorder())) == "device_offline"
-    world.until(lambda: machine.shells[0].gone)
 
     world.network.up = True
     world.until(lambda: device.connected, 120)
@@ -274,7 +302,20 @@ def test_a_shut_door_says_so_and_costs_nothing_else() -> None:
     world.until(lambda: world.switchboard.session("dev-1").channels == 2)
 
 
-def test_a_ring_lost_with_the_link_costs_nothing() -> None:
+def test_rings_in_an_outage_are_heard_after_it() -> None:
+    world = World()
+    device = world.online()
+    world.pass_time(1)
+    world.network.up = False
+    world.switchboard.ring("dev-1", 8)
+    world.until(lambda: not world.switchboard.online())
+    world.switchboard.ring("dev-1", 9)
+    world.network.up = True
+    world.until(lambda: device.rings == [8, 9], 2.5)
+    assert device.told("disconnected") == []
+
+
+def test_a_ring_lost_with_the_session_costs_nothing() -> None:
     world, pulled = World(), []
     device = world.online()
     world.pass_time(1)
@@ -283,6 +324,7 @@ def test_a_ring_lost_with_the_link_costs_nothing() -> None:
     world.switchboard.ring("dev-1", 8)
     world.until(lambda: not world.switchboard.online())
     world.switchboard.ring("dev-1", 9)
+    world.switchboard.disconnect("dev-1", EdgetainerError("session_closed"))
     world.network.up = True
     world.until(lambda: bool(pulled), 120)
     assert device.rings == []

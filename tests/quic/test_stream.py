@@ -10,7 +10,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from edgetainer.quic.connection import Limits
 from edgetainer.quic.credit import STREAM_WINDOW
 from edgetainer.quic.errors import StreamReset
-from edgetainer.quic.stream import QuicStreamTransport
+from edgetainer.quic.stream import DELIVERY, QuicStreamTransport
+from tests.network import SERVER
 from tests.quic.pair import Echo, HalfCloser, Pair, Recorder, Source, Stubborn, pattern
 
 MIB = 1024 * 1024
@@ -83,6 +84,36 @@ def test_a_reader_may_pause_and_resume_at_any_time(pair: Pair) -> None:
     pair.network.until(lambda: reader.lost is not None, timeout=600)
     assert reader.data == pattern(3 * MIB)
     assert pair.client.driver.quic._held == 0
+
+
+def test_a_hole_that_is_filled_does_not_overrun_a_pause() -> None:
+    class Once(Recorder):
+        def dataReceived(self, data: bytes) -> None:
+            super().dataReceived(data)
+            self.transport.pauseProducing()
+
+    pair = Pair(delay=0.1)
+    brisk, sibling = Recorder(), Recorder()
+    pair.channel(sibling, brisk)
+    Source(pair.network, sibling.transport, 4 * MIB)
+    pair.network.until(lambda: brisk.lost is not None)
+    reader, writer = Once(), Recorder()
+    pair.channel(writer, reader)
+    # The first of what is written is lost, and the rest waits behind it.
+    pair.network.filter = lambda data, source, destination: source != SERVER
+    writer.transport.write(pattern(1_000))
+    pair.network.pass_time(0)
+    pair.network.filter = None
+    writer.transport.write(pattern(16 * DELIVERY))
+    pair.network.until(lambda: bool(reader.data))
+    assert len(reader.data) <= DELIVERY
+    pair.network.pass_time(10)
+    waiting = pair.buffered()
+    assert waiting > 4 * DELIVERY
+    assert len(reader.data) <= DELIVERY
+    reader.transport.resumeProducing()
+    pair.network.pass_time(1)
+    assert pair.buffered() == waiting - DELIVERY
 
 
 def test_a_hundred_streams_at_once() -> None:
