@@ -4,17 +4,16 @@ UDP is always wanted; a WebSocket is what there is when nothing else passes.
 A connection begins on whichever answers, with a head start for UDP, and moves
 between them as it must, its channels none the wiser:
 
-- on UDP, when probes remain unanswered, a WebSocket is opened and moved to;
+- when probes remain unanswered, or a WebSocket has ended, another one is opened and
+  moved to;
 - on a WebSocket, UDP is asked for at growing intervals and moved back to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,11 +21,12 @@ from twisted.python.failure import Failure
 from edgetainer.quic.carriers import Address, BatchDone, Carrier
 from edgetainer.quic.client import ClientEndpoint
 from edgetainer.quic.endpoint import ClientTls
-from edgetainer.quic.errors import ConnectionClosed
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.reachability import Reachability
 from edgetainer.quic.websocket import KIND as WEBSOCKET
 from edgetainer.quic.websocket import ReceivedFrom
+from edgetainer.tunnel.profiles import STANDARD, LinkProfile
+from edgetainer.tunnel.race import Race
 
 log = Logger()
 
@@ -44,8 +44,8 @@ LOOK = 1.0
 #: round trip of 80 ms, 7 s at 600 ms. Fewer happen on any bad link.
 SILENT_PROBES = 4
 
-#: Seconds until UDP is asked for the first time, and at most: then doubling.
-ASK_FIRST, ASK_MOST = 15.0, 600.0
+#: Seconds until UDP is asked for the first time; then doubling, as the profile allows.
+ASK_FIRST = 15.0
 
 #: Seconds for an answer.
 ASK_TIMEOUT = 5.0
@@ -53,11 +53,8 @@ ASK_TIMEOUT = 5.0
 #: Seconds to open a WebSocket: five round trips by satellite, and a slow server.
 OPEN_TIMEOUT = 10.0
 
-#: Seconds between tries to open one, at first and at most: then doubling.
-OPEN_FIRST, OPEN_MOST = 5.0, 60.0
-
-
-Attempt = Callable[[], Deferred[Http3Connection]]
+#: Seconds between the first two tries to open one; then doubling, as between dials.
+OPEN_FIRST = 5.0
 
 
 class Socket(Carrier, Protocol):
@@ -93,11 +90,13 @@ class Carriage:
     """Connects, and minds each connection until its end.
 
     :param ways: how to reach the server.
+    :param profile: how often the link may be used for trying.
     """
 
-    def __init__(self, *, reactor: Any, ways: Ways) -> None:
+    def __init__(self, *, reactor: Any, ways: Ways, profile: LinkProfile = STANDARD) -> None:
         self._reactor = reactor
         self._ways = ways
+        self._profile = profile
         self._blocked = False
         self._minders: set[_Minder] = set()
 
@@ -112,7 +111,7 @@ class Carriage:
         :param port: its UDP port.
         :param timeout: seconds for each way.
         """
-        race = _Race(self._reactor)
+        race = Race(self._reactor)
         race.run(lambda: self._ways.dial(host, port, tls, timeout))
         start = SHORT_HEAD_START if self._blocked else HEAD_START
         race.run(lambda: self._dial_websocket(tls, timeout), after=start)
@@ -137,7 +136,7 @@ class Carriage:
 
     def _connected(self, connection: Http3Connection, address: Address) -> Http3Connection:
         self._blocked = connection.carrier.kind == WEBSOCKET
-        minder = _Minder(self._reactor, self._ways, connection, address)
+        minder = _Minder(self._reactor, self._ways, self._profile, connection, address)
         self._minders.add(minder)
 
         def over(_: object) -> None:
@@ -148,74 +147,37 @@ class Carriage:
         return connection
 
 
-class _Race:
-    """Attempts of which the first success wins and ends the others.
+class _Doubling:
+    """Something to be tried at intervals that double."""
 
-    :ivar won: fires with it; fails as the first attempt did, or with a refusal.
-    """
+    def __init__(self, first: float, most: float) -> None:
+        self._first, self._most = first, most
+        self.restart(0.0)
 
-    def __init__(self, reactor: Any) -> None:
-        self.won: Deferred[Http3Connection] = Deferred(lambda _: self._stop())
-        self._reactor = reactor
-        self._waiting: list[IDelayedCall] = []
-        self._running: dict[Deferred[Http3Connection], None] = {}
-        self._order: list[Deferred[Http3Connection]] = []
-        self._failures: dict[Deferred[Http3Connection], Failure] = {}
-        self._over = False
+    def restart(self, now: float) -> None:
+        """It is due now, and then after the first interval."""
+        self._at, self._interval = now, self._first
 
-    def run(self, attempt: Attempt, *, after: float = 0.0) -> None:
-        """Make one attempt, at once or after some seconds."""
-        if after:
-            self._waiting.append(self._reactor.callLater(after, self._start, attempt))
-        else:
-            self._start(attempt)
+    def due(self, now: float) -> bool:
+        """Whether it is time."""
+        return now >= self._at
 
-    def _start(self, attempt: Attempt) -> None:
-        running = attempt()
-        self._running[running] = None
-        self._order.append(running)
-        running.addCallbacks(
-            lambda connection: self._succeeded(connection, running),
-            lambda reason: self._failed(reason, running),
-        )
-
-    def _succeeded(self, connection: Http3Connection, which: Deferred[Http3Connection]) -> None:
-        self._running.pop(which, None)
-        if self._over:
-            connection.close()
-        else:
-            self._stop()
-            self.won.callback(connection)
-
-    def _failed(self, reason: Failure, which: Deferred[Http3Connection]) -> None:
-        self._running.pop(which, None)
-        if self._over:
-            return
-        value = reason.value
-        if isinstance(value, ConnectionClosed) and value.by_peer:
-            # The server has judged us; it would say the same another way.
-            self._stop()
-            self.won.errback(reason)
-            return
-        self._failures[which] = reason
-        if not self._running and not any(call.active() for call in self._waiting):
-            self._over = True
-            self.won.errback(self._failures[self._order[0]])
-
-    def _stop(self) -> None:
-        self._over = True
-        for call in self._waiting:
-            if call.active():
-                call.cancel()
-        for attempt in list(self._running):
-            attempt.cancel()
+    def taken(self, now: float) -> None:
+        """It was tried, or need not be this time."""
+        self._at = now + self._interval
+        self._interval = min(2 * self._interval, self._most)
 
 
 class _Minder:
     """Minds one connection: a look each second, and what follows from it."""
 
     def __init__(
-        self, reactor: Any, ways: Ways, connection: Http3Connection, address: Address
+        self,
+        reactor: Any,
+        ways: Ways,
+        profile: LinkProfile,
+        connection: Http3Connection,
+        address: Address,
     ) -> None:
         self._reactor = reactor
         self._ways = ways
@@ -223,8 +185,8 @@ class _Minder:
         self._address = address
         self._opening: Deferred[Any] | None = None
         self._asking: Deferred[Any] | None = None
-        self._open_at, self._open_interval = 0.0, OPEN_FIRST
-        self._ask_at, self._ask_interval = 0.0, ASK_FIRST
+        self._opens = _Doubling(OPEN_FIRST, profile.redial_most_s)
+        self._asks = _Doubling(ASK_FIRST, profile.ask_most_s)
         self._was_websocket = False
         self._looks = LoopingCall(self._look)
         self._looks.clock = reactor
@@ -241,34 +203,36 @@ class _Minder:
     def network_changed(self) -> None:
         """Ask for everything anew, now."""
         now = self._reactor.seconds()
-        self._ask_at, self._ask_interval = now, ASK_FIRST
-        self._open_at, self._open_interval = now, OPEN_FIRST
+        self._asks.restart(now)
+        self._opens.restart(now)
         if self._connection.carrier.kind == WEBSOCKET and self._opening is None:
             # TCP would believe in the old address for minutes.
             self._open(now)
 
     def _look(self) -> None:
         now = self._reactor.seconds()
-        carrier = self._connection.carrier
-        if carrier.kind != WEBSOCKET:
-            self._was_websocket = False
-            if self._connection.unanswered_probes < SILENT_PROBES:
-                self._open_interval = OPEN_FIRST
-            elif self._opening is None and now >= self._open_at:
-                self._open(now)
-            return
-        if not self._was_websocket:
-            self._was_websocket = True
-            self._ask_at, self._ask_interval = now + ASK_FIRST, ASK_FIRST
-        if cast(Socket, carrier).over and self._opening is None and now >= self._open_at:
+        if not self._in_trouble():
+            self._opens.restart(now)
+        elif self._opening is None and self._opens.due(now):
             self._open(now)
-        if self._asking is None and now >= self._ask_at:
+        on_websocket = self._connection.carrier.kind == WEBSOCKET
+        if on_websocket and not self._was_websocket:
+            self._asks.restart(now)
+            self._asks.taken(now)
+        self._was_websocket = on_websocket
+        if on_websocket and self._asking is None and self._asks.due(now):
             self._ask(now)
+
+    def _in_trouble(self) -> bool:
+        carrier = self._connection.carrier
+        if carrier.kind == WEBSOCKET and cast(Socket, carrier).over:
+            return True
+        # A WebSocket too: whatever forgot its TCP connection does not say so.
+        return self._connection.unanswered_probes >= SILENT_PROBES
 
     def _open(self, now: float) -> None:
         """Open a WebSocket and move there."""
-        self._open_at = now + self._open_interval
-        self._open_interval = min(2 * self._open_interval, OPEN_MOST)
+        self._opens.taken(now)
 
         def opened(socket: Socket) -> None:
             log.info("the tunnel moves to a WebSocket")
@@ -286,8 +250,7 @@ class _Minder:
 
     def _ask(self, now: float) -> None:
         """Ask whether UDP passes by now, and move there if it does."""
-        self._ask_interval = min(2 * self._ask_interval, ASK_MOST)
-        self._ask_at = now + self._ask_interval
+        self._asks.taken(now)
         question = Reachability(self._reactor)
 
         def received(data: bytes, address: Address, carrier: Carrier) -> None:

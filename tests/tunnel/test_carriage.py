@@ -13,7 +13,8 @@ from twisted.internet.task import deferLater
 from edgetainer.quic.carriers import Address
 from edgetainer.quic.errors import ConnectionClosed
 from edgetainer.quic.http3 import Http3Connection
-from edgetainer.tunnel.carriage import ASK_FIRST, ASK_MOST, Carriage
+from edgetainer.tunnel.carriage import ASK_FIRST, Carriage
+from edgetainer.tunnel.profiles import METERED, STANDARD, LinkProfile
 from tests.authority import Authority
 from tests.network import SERVER, MemoryCarrier, Network
 
@@ -49,7 +50,7 @@ class ServerSocket(MemoryCarrier):
 class World:
     """A server behind a wall that lets UDP pass or not; implements `Ways`."""
 
-    def __init__(self, **network: Any) -> None:
+    def __init__(self, profile: LinkProfile = STANDARD, **network: Any) -> None:
         self.network = Network(**network)
         self.accepted: list[Http3Connection] = []
         self.server = self.network.listen(on_connection=self.accepted.append)
@@ -59,7 +60,7 @@ class World:
         self.network.filter = self._wall
         self.opened: list[MemorySocket] = []
         self.asked: list[float] = []
-        self.carriage = Carriage(reactor=self.network.reactor, ways=self)
+        self.carriage = Carriage(reactor=self.network.reactor, ways=self, profile=profile)
         self._next = 1
 
     def _wall(self, data: bytes, source: Address, destination: Address) -> bool:
@@ -170,9 +171,9 @@ def test_udp_is_asked_for_at_growing_intervals_and_moved_back_to() -> None:
     gaps = [later - earlier for earlier, later in pairwise([start, *world.asked])]
     assert gaps[0] == pytest.approx(ASK_FIRST, abs=1.1)
     assert gaps[:4] == pytest.approx([15, 30, 60, 120], abs=1.1)
-    assert max(gaps) == pytest.approx(ASK_MOST, abs=1.1)
+    assert max(gaps) == pytest.approx(STANDARD.ask_most_s, abs=1.1)
     world.udp_passes = True
-    world.network.until(lambda: world.kind(connection) == "udp", timeout=ASK_MOST + 5)
+    world.network.until(lambda: world.kind(connection) == "udp", timeout=STANDARD.ask_most_s + 5)
     assert world.works(connection)
     assert world.accepted[0].driver.carrier.kind == "udp"
     world.network.until(lambda: world.opened[0].over, timeout=20.0)
@@ -209,6 +210,37 @@ def test_a_websocket_that_ends_is_opened_again() -> None:
     world.network.until(lambda: len(world.opened) == 2, timeout=3.0)
     assert world.works(connection)
     assert world.kind(connection) == "websocket"
+
+
+def test_a_websocket_that_falls_silent_is_replaced() -> None:
+    world = World()
+    world.udp_passes = False
+    connection = world.network.run(world.connect())
+    forgotten = {world.opened[0].address}
+    world.network.filter = lambda data, source, destination: (
+        HTTPS in (source, destination) and not forgotten & {source, destination}
+    )
+    pinged = connection.ping()
+    world.network.run(pinged, timeout=15.0)
+    assert world.kind(connection) == "websocket"
+    assert len(world.opened) == 2
+    assert len(world.accepted) == 1
+
+
+def test_a_metered_link_is_hardly_asked_for_udp() -> None:
+    world = World(METERED)
+    world.udp_passes = False
+    connection = world.network.run(world.connect())
+    start = world.network.clock.seconds()
+    days = 1
+    for _ in range(days * 24 * 6):
+        world.network.pass_time(600)
+        assert world.works(connection)
+    assert world.asked[0] - start == pytest.approx(ASK_FIRST, abs=1.1)
+    gaps = [later - earlier for earlier, later in pairwise(world.asked)]
+    assert max(gaps) == pytest.approx(METERED.ask_most_s, abs=1.1)
+    # Three datagrams of 1,200 bytes each time, of a month's 3 MB.
+    assert len(world.asked) < 10 + 4 * days
 
 
 def test_an_outage_of_everything_is_survived() -> None:
