@@ -175,7 +175,7 @@ class Device:
             private_key=identity.private_key,
         )
         ways = ServerWays(reactor, server_url=settings.server_url, ca_file=settings.ca_file)
-        self.carriage = Carriage(reactor=reactor, ways=ways)
+        self.carriage = Carriage(reactor=reactor, ways=ways, profile=self._profile)
         keepalives = KeepaliveMemory(settings.state_dir / KEEPALIVE_FILE)
         self.dialer = Dialer(
             reactor=reactor,

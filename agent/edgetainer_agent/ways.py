@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.logger import Logger
 
+from edgetainer.errors import EdgetainerError
 from edgetainer.quic.carriers import Address, BatchDone
 from edgetainer.quic.endpoint import ClientTls, client_carrier, connect
 from edgetainer.quic.http3 import Http3Connection
@@ -18,6 +20,8 @@ from edgetainer.quic.websocket_client import WebSocketCarrier, open_websocket
 from edgetainer.tunnel.limits import SESSION_PATH
 from edgetainer_agent.trust import https_policy
 
+log = Logger()
+
 HTTPS_PORT = 443
 
 
@@ -26,16 +30,12 @@ class ServerWays:
 
     :param server_url: the console's address, `https://host[:port]`.
     :param ca_file: PEM of whom to trust there; None is the system's list.
-    :raises EdgetainerError: `config_invalid` naming `ca_file`.
     """
 
     def __init__(self, reactor: Any, *, server_url: str, ca_file: Path | None) -> None:
-        parts = urlsplit(server_url)
-        host, port = parts.hostname or "", parts.port or HTTPS_PORT
         self._reactor = reactor
-        self._url = f"wss://{parts.netloc}{SESSION_PATH}"
-        trust = https_policy(ca_file).creatorForNetloc(host.encode("idna"), port)
-        self._endpoint = wrapClientTLS(trust, HostnameEndpoint(reactor, host, port))
+        self._server = urlsplit(server_url)
+        self._ca_file = ca_file
 
     def dial(
         self, host: str, port: int, tls: ClientTls, timeout: float
@@ -56,7 +56,22 @@ class ServerWays:
         return carrier
 
     def websocket(self, received: ReceivedFrom, timeout: float) -> Deferred[WebSocketCarrier]:
-        """A new WebSocket for datagrams."""
+        """A new WebSocket for datagrams.
+
+        Fails with `EdgetainerError` when `ca_file` is no use any more: a device that
+        is enrolled does without it while UDP passes.
+        """
+        host, port = self._server.hostname or "", self._server.port or HTTPS_PORT
+        try:
+            # Read anew each time: the file may have been renewed.
+            trust = https_policy(self._ca_file).creatorForNetloc(host.encode("idna"), port)
+        except (EdgetainerError, UnicodeError) as error:
+            log.warn("no WebSocket to {host}: {error}", host=host, error=error)
+            return fail(error)
         return open_websocket(
-            self._reactor, self._endpoint, self._url, received=received, timeout=timeout
+            self._reactor,
+            wrapClientTLS(trust, HostnameEndpoint(self._reactor, host, port)),
+            f"wss://{self._server.netloc}{SESSION_PATH}",
+            received=received,
+            timeout=timeout,
         )
