@@ -122,6 +122,7 @@ class Dialer:
         self._resolve = resolve or self._resolve_name
         self._local_address = local_address
         self._dialled_at = 0.0
+        self._moved = False
         self._dialled: tuple[str, int] | None = None
         self._standing: str | None = None
         self._alarm: IDelayedCall | None = None
@@ -165,7 +166,8 @@ class Dialer:
         """The device's addresses or routes may be other ones than they were.
 
         When that is so for the way to the server, a session moves to the new address
-        at once, and a wait for the next attempt ends early.
+        at once, a wait for the next attempt ends early, and an attempt that is under way
+        begins anew: the server has bound it to the old address.
 
         :return: whether it is so.
         """
@@ -181,10 +183,18 @@ class Dialer:
             self._link.network_changed(self._recall())
         if self._alarm is not None:
             now = self._reactor.seconds()
-            soonest = max(now, self._dialled_at + _HURRIED_EVERY)
+            soonest = now + self._hurried()
             if soonest < self._alarm.getTime():
                 self._alarm.reset(soonest - now)
+        elif self._waiting is not None:
+            self._moved = True
+            self._stop_waiting()
         return True
+
+    def _hurried(self) -> float:
+        """Seconds until the next attempt may be made when the network has changed."""
+        wait: float = self._dialled_at + _HURRIED_EVERY - self._reactor.seconds()
+        return max(0.0, wait)
 
     def request(
         self,
@@ -224,14 +234,16 @@ class Dialer:
             except EdgetainerError as error:
                 if not still():
                     break
-                _guard(self._on_failure, error)
+                if not self._moved:
+                    _guard(self._on_failure, error)
             await self._wait(still)
         return None
 
     async def _wait(self, still: Still) -> None:
         if not still():
             return
-        wait = self._backoff.next()
+        wait = self._hurried() if self._moved else self._backoff.next()
+        self._moved = False
         log.info("dialling again in {wait:.1f} s", wait=wait)
         waiting: Deferred[None] = Deferred()
         alarm = self._alarm = self._reactor.callLater(wait, waiting.callback, None)
@@ -252,27 +264,35 @@ class Dialer:
     async def _round(self, still: Still, beside: Link | None) -> Link:
         """Try every address once; raise the last error if all failed."""
         error = EdgetainerError("unavailable", "The server's names are not known just now.")
+
+        def pointless() -> bool:
+            return self._moved or not still()
+
         for host, port in self._addresses:
-            if not still():
-                raise error
             for address in await self._addresses_of(host):
-                if not still():
-                    raise error  # stopped while we looked it up or dialled
+                if pointless():
+                    raise error
                 try:
                     return await self._attempt(address, port, still, beside)
                 except EdgetainerError as failed:
                     error = failed
+                if pointless():
+                    raise error
                 log.warn("no session at {host} ({address} port {port}): {error}",
                          host=host, address=address, port=port, error=error)  # fmt: skip
                 if error.code == "certificate_refused":
                     # Other addresses lead to the same list of keys.
                     raise error
+            if pointless():
+                raise error
         raise error
 
     async def _addresses_of(self, host: str) -> list[str]:
         try:
             resolving = self._resolve(host).addTimeout(OPEN_DEADLINE, self._reactor)
             return await self._pause(resolving)
+        except CancelledError:
+            return []
         except Exception as error:
             log.warn("{host} cannot be resolved: {error}", host=host, error=error)
             return []

@@ -309,6 +309,34 @@ def test_stopping_at_any_moment_of_dialling(moment: float) -> None:
     assert world.switchboard.online() == frozenset()
 
 
+def test_an_attempt_that_is_under_way_begins_anew_when_the_address_changes() -> None:
+    world = World()
+    world.network.up = False
+    device = world.device()
+    world.pass_time(5)
+    world.network.up = True
+    device.move("203.0.113.77")
+    moved_at = world.now
+    world.until(lambda: device.connected, 3)
+    assert [at >= moved_at for at, _ in device.attempts] == [False, True]
+    assert device.told("failed") == []
+
+
+def test_nobody_hears_of_failures_that_a_stop_has_caused() -> None:
+    events: list[Any] = []
+    world = World()
+    world.network.up = False
+    device = world.device()
+    world.pass_time(1)
+    globalLogPublisher.addObserver(events.append)
+    try:
+        device.dialer.stop()
+        world.pass_time(1)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert not events
+
+
 def test_stopping_while_a_name_is_looked_up() -> None:
     world = World()
     asked: Deferred[list[str]] = Deferred()
