@@ -222,10 +222,10 @@ class Http3Connection:
             return _failed(self.driver.failure)
         if len(self._exchanges) >= MAX_WAITING:
             return _failed(failure(StreamLimit("too many requests are waiting")))
+        head = request_head(method, self._authority, path, headers, length=len(body))
         stream_id = self.driver.quic.get_next_available_stream_id()
         exchange = ClientExchange(self, stream_id, limit=limit)
         self._exchanges[stream_id] = exchange
-        head = request_head(method, self._authority, path, headers, length=len(body))
         self._framing.send_headers(stream_id, head, end_stream=not body)
         if body:
             self._framing.send_data(stream_id, body, end_stream=True)
@@ -242,12 +242,13 @@ class Http3Connection:
             return _failed(failure(SessionRefused(501, b"the server does not speak WebTransport")))
         if not self.driver.quic.can_open_stream():
             return _failed(failure(StreamLimit("the peer admits no more streams now")))
+        head = session_head(self._authority, path, headers)
         session_id = self.driver.quic.get_next_available_stream_id()
         session = WebTransportSession(self, session_id)
         opening = SessionOpening(session, session_id)
         self._sessions[session_id] = session
         self._exchanges[session_id] = opening
-        self._framing.send_headers(session_id, session_head(self._authority, path, headers))
+        self._framing.send_headers(session_id, head)
         self.driver.transmit_soon()
         return opening.done
 
@@ -315,6 +316,8 @@ class Http3Connection:
             return
         self._credit(framing, stream_id, count)
         for happening in happenings:
+            if stream_id in self._incoming:
+                break  # It was given up over the one before.
             if isinstance(happening, HeadersReceived):
                 self._headers_received(happening)
             elif isinstance(happening, DataReceived):

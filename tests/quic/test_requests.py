@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pylsqpack
 import pytest
+from aioquic.buffer import encode_uint_var
+from aioquic.quic.events import StreamDataReceived
 from twisted.internet.defer import CancelledError
 
 from edgetainer.quic.errors import ResponseTooLarge, StreamReset
@@ -95,3 +98,21 @@ def test_cancelling_drops_the_stream() -> None:
     asked.exchange.headers_received([(b":status", b"200")], True)
     assert len(asked.results) == 1
     assert asked.stream_id not in asked.pair.client._exchanges
+
+
+def test_trailers_behind_what_is_too_large_cost_the_request_only() -> None:
+    """All of it may come in one event, the end of a stream that was given up in its middle."""
+    asked = Asked(limit=10)
+    connection = asked.pair.client
+    encoder = pylsqpack.Encoder()
+    encoder.apply_settings(0, 0)
+    frames = b""
+    for frame_type, content in (
+        (0x1, b"".join(encoder.encode(asked.stream_id, [(b":status", b"200")]))),
+        (0x0, bytes(11)),
+        (0x1, b"".join(encoder.encode(asked.stream_id, [(b"x-checksum", b"1")]))),
+    ):
+        frames += encode_uint_var(frame_type) + encode_uint_var(len(content)) + content
+    connection.quic_event(StreamDataReceived(frames, True, asked.stream_id))
+    assert isinstance(asked.results[0], ResponseTooLarge)
+    asked.pair.network.run(connection.ping())
