@@ -12,13 +12,14 @@ from itertools import groupby
 from typing import Protocol
 
 from aioquic.quic import events
+from aioquic.quic.packet import QuicErrorCode
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgetainer.quic.carriers import Address, Carrier, Route
-from edgetainer.quic.codes import H3_INTERNAL_ERROR
+from edgetainer.quic.codes import H3_INTERNAL_ERROR, NO_ERROR
 from edgetainer.quic.connection import Connection
 from edgetainer.quic.errors import ConnectionClosed, ConnectionReset, failure, tell_end
 from edgetainer.quic.outflow import Outflow
@@ -210,6 +211,15 @@ class Driver:
 
     def _turn(self) -> None:
         """Send what is due, tell those who wait for room, set the timer."""
+        try:
+            self._advance()
+        except Exception:
+            # A mistake of ours, after which nothing is certain and no timer set. Dropped,
+            # it takes no memory, and a server's stateless reset tells the peer.
+            self._log.failure("the connection with {peer} is dropped", peer=self.peer)
+            self.abandon(QuicErrorCode.INTERNAL_ERROR, "internal error")
+
+    def _advance(self) -> None:
         self._drain()
         if self.quic.get_peer_address() is None:
             return
@@ -317,9 +327,12 @@ class Driver:
         for waiter in waiters:
             tell_end(waiter, self._failure)
 
-    def abandon(self) -> None:
-        """Forget the connection without a word to the peer."""
-        self._over(events.ConnectionTerminated(error_code=0, frame_type=None, reason_phrase=""))
+    def abandon(self, code: int = NO_ERROR, reason: str = "") -> None:
+        """Forget the connection without a word to the peer.
+
+        :param code: the error code that this end is told.
+        """
+        self._over(events.ConnectionTerminated(code, None, reason))
         self._cancel_timers()
         self._routes.ended(self)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgetainer.quic.errors import ConnectionClosed
+from edgetainer.quic.errors import ConnectionClosed, ConnectionReset
 from tests.quic.pair import Echo, Pair, Recorder
 
 
@@ -155,3 +155,25 @@ def test_timers_move_without_a_new_call_for_each_packet(
     monkeypatch.undo()
     pair.network.pass_time(5)
     assert pair.server_connection.driver.failure is None
+
+
+def test_a_mistake_of_the_state_machine_drops_its_connection_and_leaves_no_timer(
+    pair: Pair, logged_failures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*, now: float) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    over = pair.server_connection.notify_close()
+    monkeypatch.setattr(pair.server_connection.driver.quic, "datagrams_to_send", broken)
+    pair.client.ping().addErrback(lambda _: None)
+    with pytest.raises(ConnectionClosed) as caught:
+        pair.network.run(over)
+    assert (caught.value.code, caught.value.reason) == (0x1, "internal error")
+    assert pair.server._drivers == {}
+    [logged] = logged_failures
+    assert "a mistake of ours" in logged
+    logged_failures.clear()
+    with pytest.raises(ConnectionReset):
+        pair.network.run(pair.client.notify_close())
+    pair.network.pass_time(30)
+    assert pair.network.clock.getDelayedCalls() == []
