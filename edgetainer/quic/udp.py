@@ -115,8 +115,6 @@ class UdpCarrier:
 
     :param received: called with each datagram and where it came from.
     :param batch_done: called after the last of those that were read at once.
-    :param too_large: called with the size, in bytes, and the address of a datagram
-        that the outgoing interface cannot carry whole.
     :param make: opens the socket.
     :param offload: what the kernel is trusted with; None: whatever it can.
     :raises CannotListenError: when the address or the port cannot be had.
@@ -135,14 +133,12 @@ class UdpCarrier:
         interface: str,
         port: int,
         batch_done: BatchDone = lambda: None,
-        too_large: Callable[[int, Address], None] = lambda size, address: None,
         make: Callable[[str, int], socket.socket] = open_socket,
         offload: Offload | None = None,
     ) -> None:
         self._reactor = reactor
         self._received = received
         self._batch_done = batch_done
-        self._too_large = too_large
         self._queue: deque[Datagram] = deque()
         self._queued = 0
         self._open = True
@@ -233,7 +229,7 @@ class UdpCarrier:
         except BlockingIOError:
             return 0
         except OSError as single:
-            self._lost(single, address, len(run[0]))
+            self._lost(single, address)
         else:
             self._log.info("sending without segmentation offload: {reason}", reason=error)
             self._offload = Offload(segment=False, merge=self._offload.merge)
@@ -246,15 +242,13 @@ class UdpCarrier:
             except BlockingIOError:
                 return done
             except OSError as error:
-                self._lost(error, address, len(data))
+                self._lost(error, address)
         return len(run)
 
-    def _lost(self, error: OSError, address: Address, size: int = 0) -> None:
-        # The network is away or its packets are small: to QUIC that is packet
-        # loss, and it will send again.
+    def _lost(self, error: OSError, address: Address) -> None:
+        # The network is away or its packets are small: to QUIC that is packet loss;
+        # it will send again, and notice a path that takes small ones only (`mtu`).
         self._log.debug("datagram to {address} lost: {reason}", address=address, reason=error)
-        if error.errno == errno.EMSGSIZE:
-            self._too_large(size, address)
 
     def _enqueue(self, datagrams: Sequence[Datagram]) -> None:
         self._queue.extend(datagrams)
