@@ -42,11 +42,12 @@ class _Collector:
     def __init__(self, host: str) -> None:
         self._host = host
         self._addresses: list[str] = []
-        self._resolution: IHostResolution | None = None
-        self.found: Deferred[list[str]] = Deferred(self._cancelled)
+        # Twisted's resolvers cannot all be stopped: after a cancellation the late
+        # answer is ignored.
+        self.found: Deferred[list[str]] = Deferred()
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        self._resolution = resolutionInProgress
+        """Nothing is done with it."""
 
     def addressResolved(self, address: IAddress) -> None:
         if (
@@ -63,10 +64,6 @@ class _Collector:
             self.found.callback(self._addresses)
         else:
             self.found.errback(DNSLookupError(f"no address found for {self._host}"))
-
-    def _cancelled(self, _: object) -> None:
-        # Twisted's resolvers cannot all be stopped: the late answer is ignored.
-        self._resolution = None
 
 
 def local_address(host: str, port: int) -> str | None:

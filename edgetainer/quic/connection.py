@@ -49,7 +49,6 @@ from edgetainer.quic.handshake import (
     require_server_purpose,
 )
 from edgetainer.quic.keys import Keys
-from edgetainer.quic.migration import Paths
 from edgetainer.quic.mtu import Sizing
 from edgetainer.quic.ordinary import Ordinary
 from edgetainer.quic.qlog import Recordable
@@ -93,7 +92,6 @@ class Connection(
     Recordable,
     Counting,
     Sizing,
-    Paths,
     Keys,
     Resettable,
     Copying,

@@ -159,11 +159,18 @@ class Paths(QuicConnection):
         the server's amplification limit with its padding (section 8.2.1); the PING
         makes the server follow (section 9.2).
         """
+        builder = self._begin_probe(SMALLEST_MAX_DATAGRAM_SIZE)
+        self._write_path_challenge_frame(builder, path)
+        self._write_ping_frame(builder, comment="migration")
+        return self._flush_builder(builder, path, self._peer_cid.cid, now)
+
+    def _begin_probe(self, size: int) -> QuicPacketBuilder:
+        """A packet of its own in a datagram of at most `size` bytes, on the path in use."""
         assert self._version is not None
         builder = QuicPacketBuilder(
             host_cid=self.host_cid,
             is_client=self._is_client,
-            max_datagram_size=SMALLEST_MAX_DATAGRAM_SIZE,
+            max_datagram_size=size,
             packet_number=self._packet_number,
             peer_cid=self._peer_cid.cid,
             quic_logger=self._quic_logger,
@@ -171,9 +178,7 @@ class Paths(QuicConnection):
             version=self._version,
         )
         builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[tls.Epoch.ONE_RTT])
-        self._write_path_challenge_frame(builder, path)
-        self._write_ping_frame(builder, comment="migration")
-        return self._flush_builder(builder, path, self._peer_cid.cid, now)
+        return builder
 
     def _give_up_move(self) -> None:
         move, self._move = self._move, None

@@ -18,15 +18,15 @@ from typing import Any
 
 from aioquic import tls
 from aioquic._buffer import Buffer
-from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import QuicPacketType, pull_quic_transport_parameters
-from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
+from aioquic.quic.packet import pull_quic_transport_parameters
+from aioquic.quic.packet_builder import QuicDeliveryState
 
 from edgetainer.quic.carriers import Route
-from edgetainer.quic.recovery import Recovery
+from edgetainer.quic.migration import Paths
 
-BASE = 1200
-"""Bytes: what every path of QUIC carries; the handshake has proved it."""
+BASE = SMALLEST_MAX_DATAGRAM_SIZE
+"""1,200 bytes: what every path of QUIC carries; the handshake has proved it."""
 
 LADDER = (BASE, 1280, 1350, 1400, 1452, 4400, 8952)
 """Sizes that paths have, in bytes: IPv6's least, tunnels, Ethernet under IPv6,
@@ -188,10 +188,8 @@ _TABLE: dict[tuple[State, Event], Callable[[PathMtu, float], None]] = {
 }
 
 
-class Sizing(QuicConnection):
+class Sizing(Paths):
     """A connection that finds out how large its datagrams may be."""
-
-    _loss: Recovery
 
     _mtu: PathMtu | None = None
     _peer_takes = LARGEST_PAYLOAD
@@ -205,7 +203,7 @@ class Sizing(QuicConnection):
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Route]]:
         """What to send; see the base class."""
         self._clock = now
-        datagrams: list[tuple[bytes, Route]] = super().datagrams_to_send(now)
+        datagrams = super().datagrams_to_send(now)
         if datagrams and self._handshake_confirmed and self._close_event is None:
             size = self._max_datagram_size
             if any(len(data) >= size for data, _ in datagrams):
@@ -225,18 +223,7 @@ class Sizing(QuicConnection):
             return []
         # The congestion window is full when there is bulk; a dozen probes in ten
         # minutes need not wait until it is not.
-        assert self._version is not None
-        builder = QuicPacketBuilder(
-            host_cid=self.host_cid,
-            is_client=self._is_client,
-            max_datagram_size=size,
-            packet_number=self._packet_number,
-            peer_cid=self._peer_cid.cid,
-            quic_logger=self._quic_logger,
-            spin_bit=self._spin_bit,
-            version=self._version,
-        )
-        builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[tls.Epoch.ONE_RTT])
+        builder = self._begin_probe(size)
         self._write_ping_frame(builder, comment="path MTU")
         builder._datagram_needs_padding = True
         [datagram], [packet] = builder.flush()
@@ -277,7 +264,7 @@ class Sizing(QuicConnection):
                 self._use_size(self._mtu.size)
 
     def _network_changed(self) -> None:
-        super()._network_changed()  # type: ignore[misc]
+        super()._network_changed()
         self._mtu = None
         self._use_size(BASE)
 

@@ -35,8 +35,8 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.stream import QuicStream, StreamFinishedError
 from aioquic.tls import Epoch
 
-from edgetainer.quic.codes import H3_EXCESSIVE_LOAD
-from edgetainer.quic.stream_state import Stream
+from edgetainer.quic.allowance import Allowance
+from edgetainer.quic.stream_state import Stream, excessive_load
 from edgetainer.quic.writing import Writing
 
 MAX_CRYPTO = 64 * 1024
@@ -87,35 +87,6 @@ CHARGED = (
 """Types of frames that are always charged (RFC 9000 section 19)."""
 
 
-class Allowance:
-    """So many at once, and so many a second (a token bucket).
-
-    :param burst: how many at once.
-    :param rate: how many a second.
-    """
-
-    __slots__ = ("_at", "_burst", "_rate", "left")
-
-    def __init__(self, burst: float, rate: float) -> None:
-        self._burst = self.left = float(burst)
-        self._rate = rate
-        self._at = 0.0
-
-    def refill(self, now: float) -> float:
-        """How many are left at this time, in seconds on the caller's clock."""
-        if now > self._at:
-            self.left = min(self._burst, self.left + (now - self._at) * self._rate)
-            self._at = now
-        return self.left
-
-    def take(self, now: float, count: int = 1) -> bool:
-        """Use some; whether they were left."""
-        if self.refill(now) < count:
-            return False
-        self.left -= count
-        return True
-
-
 class Receiving(Writing):
     """Bounds what frames cost; a part of `connection.Connection`."""
 
@@ -140,12 +111,7 @@ class Receiving(Writing):
         :raises QuicConnectionError: there were too many of them.
         """
         if not self._idle_frames.take(now, count):
-            # No frame type: with one it would be taken for an error of the transport.
-            raise QuicConnectionError(
-                H3_EXCESSIVE_LOAD,
-                None,  # type: ignore[arg-type]
-                "too many frames without use",
-            )
+            raise excessive_load("too many frames without use")
 
     # Overridden.
 

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
 from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
@@ -32,14 +33,12 @@ from edgetainer.quic.rtt import GRANULARITY, RttEstimator
 INITIAL_RTT_MAX = 1.0
 """Seconds that a round trip is taken for at most before it was measured."""
 
-LARGE = 1200
-"""Bytes of a packet that every path carries; `on_large` hears of larger ones."""
-
 
 class Recovery(Probing):
     """Loss recovery of one connection; see aioquic for what its methods take.
 
     :ivar controller: congestion control when it is ours, which sets the pacing too.
+    :ivar on_large: hears what became of packets that not every path carries.
     :ivar packets_lost: how many packets were lost, as far as is known now.
     :ivar packets_late: how many counted as lost and arrived.
     """
@@ -65,7 +64,8 @@ class Recovery(Probing):
         if packet.is_ack_eliciting and not space.ack_eliciting_in_flight:
             self._silent_since = max(self._silent_since, sent_at(packet))
         self._next_packet = packet.packet_number + 1
-        if self.on_large is not None and packet.in_flight and packet.sent_bytes > LARGE:
+        large = packet.in_flight and packet.sent_bytes > SMALLEST_MAX_DATAGRAM_SIZE
+        if large and self.on_large is not None:
             packet.delivery_handlers.append((self.on_large, (packet.packet_number,)))
         if isinstance(self._pacer, Pacer):
             self._pacer.sent(packet.sent_bytes if packet.in_flight else 0)

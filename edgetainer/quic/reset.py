@@ -16,6 +16,8 @@ from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection, QuicReceiveContext
 from aioquic.quic.packet import STATELESS_RESET_TOKEN_SIZE, QuicErrorCode
 
+from edgetainer.quic.allowance import Allowance
+
 MakeToken = Callable[[bytes], bytes]
 """The stateless reset token of a connection id."""
 
@@ -44,8 +46,7 @@ class Resets:
     def __init__(self, key: bytes, *, owner: int) -> None:
         self._key = hmac.digest(key, b"quic stateless reset", "sha256")
         self._owner = owner
-        self._allowance = float(RESETS_PER_SECOND)
-        self._counted_at = 0.0
+        self._allowance = Allowance(RESETS_PER_SECOND, RESETS_PER_SECOND)
 
     def token(self, connection_id: bytes) -> bytes:
         """The token of a connection id."""
@@ -62,20 +63,13 @@ class Resets:
         :param now: seconds on a clock that does not go back.
         """
         size = min(len(datagram) - 1, LARGEST_RESET)
-        if connection_id[0] != self._owner or size < SMALLEST_RESET or not self._admit(now):
+        if connection_id[0] != self._owner or size < SMALLEST_RESET:
+            return None
+        if not self._allowance.take(now):
             return None
         unpredictable = bytearray(secrets.token_bytes(size - STATELESS_RESET_TOKEN_SIZE))
         unpredictable[0] = 0x40 | unpredictable[0] & 0x3F  # a short header's first two bits
         return bytes(unpredictable) + self.token(connection_id)
-
-    def _admit(self, now: float) -> bool:
-        earned = max(0.0, now - self._counted_at) * RESETS_PER_SECOND
-        self._counted_at = now
-        self._allowance = min(self._allowance + earned, RESETS_PER_SECOND)
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
 
 
 def is_reset(datagram: bytes, tokens: Iterable[bytes]) -> bool:

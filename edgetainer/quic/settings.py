@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aioquic.h3.connection import H3_ALPN
-from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.packet import QuicProtocolVersion
 from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 
@@ -16,10 +16,6 @@ from edgetainer.quic.handshake import VerifyClient
 IDLE_TIMEOUT_S = 900.0
 """Seconds without a packet after which a connection is given up. Longer than the
 outages it is meant to survive; whoever needs to know sooner sends pings."""
-
-MAX_DATAGRAM = 1200
-"""Bytes of a datagram: what every path of the Internet must carry (RFC 9000
-section 14), since larger ones are not probed for."""
 
 CLIENT_LIMITS = Limits(peer_streams=1024)
 """Clients let the server open up to 1,024 streams at once."""
@@ -94,7 +90,7 @@ def _configuration(*, is_client: bool) -> QuicConfiguration:
         idle_timeout=IDLE_TIMEOUT_S,
         is_client=is_client,
         max_datagram_frame_size=65536,  # WebTransport's settings demand it.
-        max_datagram_size=MAX_DATAGRAM,
+        max_datagram_size=SMALLEST_MAX_DATAGRAM_SIZE,  # at first; `mtu` finds out more
         supported_versions=[QuicProtocolVersion.VERSION_1],
     )
 

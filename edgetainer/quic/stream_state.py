@@ -26,6 +26,12 @@ MAX_HOLES_OF_ALL = 4_000
 """The same of all streams of a connection."""
 
 
+def excessive_load(what: str) -> QuicConnectionError:
+    """The error of a peer that makes us work or store too much (RFC 9114 section 8.1)."""
+    # No frame type: with one it would be taken for an error of the transport.
+    return QuicConnectionError(H3_EXCESSIVE_LOAD, None, what)  # type: ignore[arg-type]
+
+
 class Ledger:
     """What one connection's streams share.
 
@@ -141,11 +147,7 @@ class Receiver(QuicStreamReceiver):
         holes = len(self._ranges)
         self._ledger.holes += holes - before
         if holes > before and (holes > MAX_HOLES or self._ledger.holes > MAX_HOLES_OF_ALL):
-            raise QuicConnectionError(
-                H3_EXCESSIVE_LOAD,
-                None,  # type: ignore[arg-type]
-                "too many holes in streams",
-            )
+            raise excessive_load("too many holes in streams")
         if self.is_finished:
             self._ledger.part_finished(self._stream)
         return event

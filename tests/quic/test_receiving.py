@@ -20,7 +20,6 @@ from edgetainer.quic.receiving import (
     MAX_CRYPTO,
     RESETS,
     RESETS_RATE,
-    Allowance,
 )
 from edgetainer.quic.stream_state import MAX_HOLES, MAX_HOLES_OF_ALL
 from tests.quic.pair import Pair, Recorder
@@ -232,12 +231,3 @@ def test_streams_that_are_opened_and_reset_come_back_slowly() -> None:
     pair.channel(writer, reader)
     writer.transport.write(b"hello")
     pair.network.until(lambda: reader.data == b"hello")
-
-
-def test_an_allowance_is_refilled_to_its_burst() -> None:
-    allowance = Allowance(10, 2.0)
-    assert allowance.take(0.0, 10)
-    assert not allowance.take(0.0)
-    assert allowance.take(1.0, 2)
-    assert not allowance.take(1.0)
-    assert allowance.refill(1000.0) == 10
