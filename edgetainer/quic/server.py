@@ -27,6 +27,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Site
 
+from edgetainer.quic.allowance import Allowance
 from edgetainer.quic.carriers import Address, Carrier
 from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.connection import (
@@ -40,7 +41,7 @@ from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.lateness import Lateness
 from edgetainer.quic.path_model import PathMemory, network_of
 from edgetainer.quic.reset import Resets
-from edgetainer.quic.retry import RetryTokens
+from edgetainer.quic.retry import REFUSALS_PER_SECOND, RetryTokens, refusal
 from edgetainer.quic.settings import SERVER_LIMITS, ServerTls, server_configuration
 from edgetainer.quic.site import MAX_BODY
 
@@ -104,6 +105,7 @@ class ServerEndpoint:
         self._owner = owner
         key = static_key or os.urandom(32)
         self._retry = RetryTokens(key)
+        self._refusals = Allowance(REFUSALS_PER_SECOND, REFUSALS_PER_SECOND)
         self._resets = Resets(key, owner=owner)
         self._carrier: Carrier | None = None
         self._drivers: dict[bytes, Driver] = {}
@@ -220,7 +222,7 @@ class ServerEndpoint:
         elif not header.token:
             self._send_retry(carrier, address, header, version)
         else:
-            self._begin(carrier, data, address, header)
+            self._begin(carrier, data, address, header, version)
 
     def _send_retry(
         self, carrier: Carrier, address: Address, header: QuicHeader, version: int
@@ -241,7 +243,9 @@ class ServerEndpoint:
         )
         carrier.send(packet, address)
 
-    def _begin(self, carrier: Carrier, data: bytes, address: Address, header: QuicHeader) -> None:
+    def _begin(
+        self, carrier: Carrier, data: bytes, address: Address, header: QuicHeader, version: int
+    ) -> None:
         try:
             original = self._retry.validate_token(
                 address=address,
@@ -250,7 +254,9 @@ class ServerEndpoint:
                 now=self._reactor.seconds(),
             )
         except ValueError:
-            # Forged, expired or from before a restart: the client begins again.
+            # Expired or forged, or the client's NAT has another port for it by now.
+            if self._refusals.take(self._reactor.seconds()):
+                carrier.send(refusal(header, version), address)
             return
         host = host_of(address)
         if (

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetainer.quic.errors import ConnectionClosed
+from edgetainer.quic.retry import REFUSALS_PER_SECOND, RetryTokens
 from edgetainer.quic.server import MAX_HALF_OPEN, MAX_HALF_OPEN_PER_HOST, host_of
 from tests.network import SERVER, MemoryCarrier, Network
 
@@ -84,10 +85,55 @@ def test_a_token_is_good_for_one_address_only(network: Network) -> None:
     retry = stranger.send(quic.datagrams_to_send(now=0.0)[0][0])[0]
     quic.receive_datagram(retry, SERVER, now=0.0)
     packet = quic.datagrams_to_send(now=0.0)[0][0]
-    assert other.send(packet) == []
+    answers = other.send(packet)
+    assert [kind(answer) for answer in answers] == [QuicPacketType.INITIAL]
+    assert len(answers[0]) <= 128, "nobody is made to amplify"
     assert server._half_open == {}
     assert stranger.send(packet)
     assert len(server._half_open) == 1
+
+
+def with_a_bad_token() -> bytes:
+    """What a client sends after the Retry of a server that has another key."""
+    tokens = RetryTokens(bytes(32))
+    quic = QuicConnection(configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"]))
+    quic.connect(SERVER, now=0.0)
+    quic._peer_token = tokens.create_token(
+        address=SERVER,
+        original_destination_connection_id=quic._peer_cid.cid,
+        retry_source_connection_id=quic._peer_cid.cid,
+    )
+    return quic.datagrams_to_send(now=0.0)[0][0]
+
+
+def test_a_client_whose_token_is_bad_may_begin_anew_at_once(network: Network) -> None:
+    network.listen()
+
+    def replace_the_server(data: bytes, source: Any, to: Any) -> bool:
+        if source == SERVER and kind(data) is QuicPacketType.RETRY:
+            # By one with another key, which takes no token of the first.
+            network.filter = None
+            network.carriers[SERVER].close()
+            network.clock.callLater(0, network.listen)
+        return True
+
+    network.filter = replace_the_server
+    with pytest.raises(ConnectionClosed) as caught:
+        network.run(network.connect(timeout=10.0))
+    assert (caught.value.code, caught.value.by_peer) == (0xB, True), "INVALID_TOKEN"
+    assert network.clock.seconds() == pytest.approx(0.04, abs=0.005), "two round trips"
+
+
+def test_bad_tokens_are_answered_so_many_a_second(network: Network) -> None:
+    network.listen()
+    stranger = Stranger(network)
+    packet = with_a_bad_token()
+    for _ in range(REFUSALS_PER_SECOND + 50):
+        stranger.carrier.send(packet, SERVER)
+    network.pass_time(0.1)
+    assert [kind(answer) for answer in stranger.received] == (
+        [QuicPacketType.INITIAL] * REFUSALS_PER_SECOND
+    )
 
 
 @pytest.mark.parametrize(("size", "answered"), [(1199, False), (1200, True)])
