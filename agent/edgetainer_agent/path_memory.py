@@ -55,6 +55,11 @@ class PathModels:
         # A clock that was set back makes nothing old; one set forward, everything.
         return model if abs(self._wall() - at) <= LASTS else None
 
+    def rtt_guess(self) -> float:
+        """Seconds of a round trip from the present network, 0 if unknown."""
+        model = self.recall()
+        return 0.0 if model is None else model.min_rtt
+
     def remember(self, model: PathModel) -> None:
         """Keep what was learned. Where it cannot be written it is learned again."""
         here = self._here()

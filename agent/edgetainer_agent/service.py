@@ -175,7 +175,10 @@ class Device:
             private_key=identity.private_key,
         )
         ways = ServerWays(reactor, server_url=settings.server_url, ca_file=settings.ca_file)
-        self.carriage = Carriage(reactor=reactor, ways=ways, profile=self._profile)
+        paths = PathModels(settings.state_dir / PATHS_FILE)
+        self.carriage = Carriage(
+            reactor=reactor, ways=ways, profile=self._profile, rtt_guess=paths.rtt_guess
+        )
         keepalives = KeepaliveMemory(settings.state_dir / KEEPALIVE_FILE)
         self.dialer = Dialer(
             reactor=reactor,
@@ -192,7 +195,7 @@ class Device:
             profile=self._profile,
             recall=keepalives.recall,
             remember=keepalives.remember,
-            on_connection=partial(keep_path, reactor, PathModels(settings.state_dir / PATHS_FILE)),
+            on_connection=partial(keep_path, reactor, paths),
         )
         self.network = NetworkWatch(reactor=reactor, changed=self._network_changed)
         self.puller = Puller(

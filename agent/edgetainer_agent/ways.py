@@ -38,10 +38,12 @@ class ServerWays:
         self._ca_file = ca_file
 
     def dial(
-        self, host: str, port: int, tls: ClientTls, timeout: float
+        self, host: str, port: int, tls: ClientTls, timeout: float, rtt_guess: float = 0.0
     ) -> Deferred[Http3Connection]:
-        """Connect over UDP."""
-        return connect(self._reactor, host=host, port=port, tls=tls, timeout=timeout)
+        """Connect over UDP; see `quic.endpoint.connect`."""
+        return connect(
+            self._reactor, host=host, port=port, tls=tls, timeout=timeout, rtt_guess=rtt_guess
+        )
 
     def udp(
         self, received: ReceivedFrom, address: Address, batch_done: BatchDone = lambda: None

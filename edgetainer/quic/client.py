@@ -20,6 +20,9 @@ class ClientEndpoint:
 
     :param tls: whom to trust and how to identify oneself.
     :param timeout: seconds until the server's HTTP/3 settings must have arrived.
+    :param rtt_guess: seconds that a round trip took the last time, 0 if unknown: on a
+        long path nothing is repeated before its answer can have come.
+    :raises ValueError: when a certificate or a key cannot be read.
     """
 
     def __init__(
@@ -29,11 +32,14 @@ class ClientEndpoint:
         tls: ClientTls,
         timeout: float,
         limits: Limits = CLIENT_LIMITS,
+        rtt_guess: float = 0.0,
     ) -> None:
         self._reactor = reactor
-        self._tls = tls
+        self._configuration = client_configuration(tls)
+        self._authority = tls.server_name
         self._timeout = timeout
         self._limits = limits
+        self._rtt_guess = rtt_guess
         self._driver: Driver | None = None
         self._deadline: IDelayedCall | None = None
 
@@ -43,9 +49,11 @@ class ClientEndpoint:
         Fails with `ConnectionClosed` when the server refuses or is silent.
         Cancelling closes the connection.
         """
-        quic = Connection(configuration=client_configuration(self._tls), limits=self._limits)
+        quic = Connection(
+            configuration=self._configuration, limits=self._limits, rtt_guess=self._rtt_guess
+        )
         driver = Driver(reactor=self._reactor, quic=quic, carrier=carrier, routes=self)
-        connection = Http3Connection(driver, authority=self._tls.server_name)
+        connection = Http3Connection(driver, authority=self._authority)
         self._driver = driver
 
         def cancelled(_: Deferred[Http3Connection]) -> None:

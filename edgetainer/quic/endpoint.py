@@ -109,7 +109,13 @@ def listen(
 
 
 def connect(
-    reactor: Reactor, *, host: str, port: int, tls: ClientTls, timeout: float
+    reactor: Reactor,
+    *,
+    host: str,
+    port: int,
+    tls: ClientTls,
+    timeout: float,
+    rtt_guess: float = 0.0,
 ) -> Deferred[Http3Connection]:
     """Make an HTTP/3 connection over UDP.
 
@@ -119,8 +125,10 @@ def connect(
 
     :param host: a name or an address.
     :param timeout: seconds for the handshake, after the name was resolved.
+    :param rtt_guess: seconds that a round trip took the last time, 0 if unknown.
+    :raises ValueError: when a certificate or a key cannot be read.
     """
-    client = ClientEndpoint(reactor=reactor, tls=tls, timeout=timeout)
+    client = ClientEndpoint(reactor=reactor, tls=tls, timeout=timeout, rtt_guess=rtt_guess)
 
     def resolved(addresses: list[str]) -> Deferred[Http3Connection]:
         address = (addresses[0], port)

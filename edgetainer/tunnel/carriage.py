@@ -11,6 +11,7 @@ between them as it must, its channels none the wiser:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
@@ -73,9 +74,9 @@ class Ways(Protocol):
     """How to reach the server; real sockets, or a test's."""
 
     def dial(
-        self, host: str, port: int, tls: ClientTls, timeout: float
+        self, host: str, port: int, tls: ClientTls, timeout: float, rtt_guess: float
     ) -> Deferred[Http3Connection]:
-        """Connect over UDP."""
+        """Connect over UDP; as `quic.endpoint.connect`."""
 
     def udp(
         self, received: ReceivedFrom, address: Address, batch_done: BatchDone = lambda: None
@@ -91,12 +92,22 @@ class Carriage:
 
     :param ways: how to reach the server.
     :param profile: how often the link may be used for trying.
+    :param rtt_guess: seconds that a round trip took on the present network the last
+        time, 0 if unknown; asked at each attempt.
     """
 
-    def __init__(self, *, reactor: Any, ways: Ways, profile: LinkProfile = STANDARD) -> None:
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        ways: Ways,
+        profile: LinkProfile = STANDARD,
+        rtt_guess: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._reactor = reactor
         self._ways = ways
         self._profile = profile
+        self._rtt_guess = rtt_guess
         self._blocked = False
         self._minders: set[_Minder] = set()
 
@@ -112,9 +123,10 @@ class Carriage:
         :param timeout: seconds for each way.
         """
         race = Race(self._reactor)
-        race.run(lambda: self._ways.dial(host, port, tls, timeout))
+        guess = self._rtt_guess()
+        race.run(lambda: self._ways.dial(host, port, tls, timeout, guess))
         start = SHORT_HEAD_START if self._blocked else HEAD_START
-        race.run(lambda: self._dial_websocket(tls, timeout), after=start)
+        race.run(lambda: self._dial_websocket(tls, timeout, guess), after=start)
         return race.won.addCallback(self._connected, (host, port))
 
     def network_changed(self) -> None:
@@ -123,8 +135,12 @@ class Carriage:
         for minder in self._minders:
             minder.network_changed()
 
-    def _dial_websocket(self, tls: ClientTls, timeout: float) -> Deferred[Http3Connection]:
-        client = ClientEndpoint(reactor=self._reactor, tls=tls, timeout=timeout)
+    def _dial_websocket(
+        self, tls: ClientTls, timeout: float, rtt_guess: float
+    ) -> Deferred[Http3Connection]:
+        client = ClientEndpoint(
+            reactor=self._reactor, tls=tls, timeout=timeout, rtt_guess=rtt_guess
+        )
 
         def received(data: bytes, address: Address, carrier: Carrier) -> None:
             client.datagram_received(data, address)

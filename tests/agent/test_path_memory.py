@@ -30,8 +30,10 @@ def test_each_network_has_its_own_and_it_outlives_the_agent(tmp_path: Path) -> N
     world.models(tmp_path).remember(KNOWN)
     again = world.models(tmp_path)
     assert again.recall() == KNOWN
+    assert again.rtt_guess() == KNOWN.min_rtt
     world.network = "192.0.2.1 wlan0"
     assert again.recall() is None
+    assert again.rtt_guess() == 0.0
 
 
 def test_what_is_a_week_old_is_forgotten(tmp_path: Path) -> None:

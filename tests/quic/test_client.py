@@ -88,3 +88,19 @@ def test_the_deadline_is_for_the_handshake_alone() -> None:
     connection = network.run(network.connect(timeout=1.0))
     network.pass_time(5)
     network.run(connection.ping())
+
+
+@pytest.mark.parametrize(("guess", "packets"), [(0.0, 2), (0.6, 1)])
+def test_a_remembered_round_trip_saves_repetitions(guess: float, packets: int) -> None:
+    network = Network(delay=0.3)
+    network.listen()
+    network.connect(rtt_guess=guess)
+    network.pass_time(0.29)
+    assert network.carried == packets, "the first packet and its repetitions"
+
+
+def test_a_certificate_that_cannot_be_read_costs_no_socket() -> None:
+    network = Network()
+    with pytest.raises(ValueError, match="PEM"):
+        network.connect(tls=ClientTls(network.authority.pem, SERVER_NAME, b"no", b"key"))
+    assert network.carriers == {}

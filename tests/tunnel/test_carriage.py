@@ -60,7 +60,13 @@ class World:
         self.network.filter = self._wall
         self.opened: list[MemorySocket] = []
         self.asked: list[float] = []
-        self.carriage = Carriage(reactor=self.network.reactor, ways=self, profile=profile)
+        self.guess = 0.0
+        self.carriage = Carriage(
+            reactor=self.network.reactor,
+            ways=self,
+            profile=profile,
+            rtt_guess=lambda: self.guess,
+        )
         self._next = 1
 
     def _wall(self, data: bytes, source: Address, destination: Address) -> bool:
@@ -72,8 +78,12 @@ class World:
         self._next += 1
         return ("203.0.113.5", 50000 + self._next)
 
-    def dial(self, host: str, port: int, tls: Any, timeout: float) -> Deferred[Http3Connection]:
-        return self.network.connect(tls=tls, timeout=timeout, address=(host, port))
+    def dial(
+        self, host: str, port: int, tls: Any, timeout: float, rtt_guess: float
+    ) -> Deferred[Http3Connection]:
+        return self.network.connect(
+            tls=tls, timeout=timeout, address=(host, port), rtt_guess=rtt_guess
+        )
 
     def udp(self, received: Any, address: Address, batch_done: Any = None) -> MemoryCarrier:
         self.asked.append(self.network.clock.seconds())
@@ -110,6 +120,15 @@ def test_udp_is_preferred() -> None:
     world.network.pass_time(60)
     assert not world.opened
     assert not world.asked
+
+
+@pytest.mark.parametrize("udp", [True, False])
+def test_a_remembered_round_trip_paces_the_handshake_either_way(udp: bool) -> None:
+    world = World()
+    world.guess, world.udp_passes = 0.9, udp
+    connection = world.network.run(world.connect())
+    assert (world.kind(connection) == "udp") is udp
+    assert connection.driver.quic._loss.rtt.initial == 0.9
 
 
 @pytest.mark.parametrize("delay", [0.01, 0.3])
