@@ -3,14 +3,13 @@
 A datagram belongs to the connection that issued its destination connection id.
 One that begins a connection is answered with Retry first, always, so that a
 forged source address costs 30 microseconds and no memory (RFC 9000 section
-8.1.2); and connections whose handshake is not complete are few and short-lived.
+8.1.2); and connections whose handshake is not complete are few and short-lived
+(`half_open`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections import Counter
 from collections.abc import Callable, Hashable
 
 from aioquic._buffer import Buffer
@@ -23,7 +22,7 @@ from aioquic.quic.packet import (
     pull_quic_header,
 )
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -37,8 +36,8 @@ from edgetainer.quic.connection import (
     tagged_connection_id,
 )
 from edgetainer.quic.driver import Driver
+from edgetainer.quic.half_open import HalfOpen
 from edgetainer.quic.http3 import Http3Connection
-from edgetainer.quic.lateness import Lateness
 from edgetainer.quic.path_model import PathMemory, network_of
 from edgetainer.quic.reset import Resets
 from edgetainer.quic.retry import REFUSALS_PER_SECOND, RetryTokens, refusal
@@ -48,22 +47,6 @@ from edgetainer.quic.site import MAX_BODY
 LONG_HEADER = 0x80
 """The bit that is set in the first byte of packets that belong to a handshake
 (RFC 9000 section 17.2)."""
-
-HANDSHAKE_TIMEOUT_S = 5.0
-"""Seconds from the client's first valid packet to the end of the handshake."""
-
-MAX_HALF_OPEN = 256
-"""Handshakes under way at once; each costs 90 KiB and a millisecond."""
-
-MAX_HALF_OPEN_PER_HOST = 32
-"""Of these, how many one host may hold: it must not lock out the others. Devices
-behind one carrier's NAT share an address and take turns: on a server that is so busy
-that a handshake takes 100 ms, 32 are still done within the deadline, where more would
-all miss it, and be begun again for ever."""
-
-TELL_EVERY_S = 60.0
-"""Seconds between two lines in the log about handshakes that were turned away:
-whoever floods the port must not fill the disk too."""
 
 OnConnection = Callable[[Http3Connection], None]
 
@@ -112,11 +95,7 @@ class ServerEndpoint:
         self._ids: dict[Driver, set[bytes]] = {}
         self._touched: dict[Driver, None] = {}
         self._paths: PathMemory[tuple[Hashable, str]] = PathMemory()
-        self._half_open: dict[Driver, tuple[str, IDelayedCall]] = {}
-        self._half_open_hosts: Counter[str] = Counter()
-        self._dropped = 0
-        self._telling: IDelayedCall | None = None
-        self._lateness = Lateness(reactor, lambda: bool(self._half_open))
+        self._half_open = HalfOpen(reactor)
         self._closing: Deferred[None] | None = None
         self.set_tls(tls)
 
@@ -133,10 +112,7 @@ class ServerEndpoint:
         """Close every connection and stop; fires when the last one is forgotten."""
         if self._closing is None:
             self._closing = Deferred()
-            if self._telling is not None:
-                self._telling.cancel()
-                self._telling = None
-            self._lateness.stop()
+            self._half_open.stop()
             for driver in list(self._ids):
                 if driver in self._half_open:
                     driver.abandon()
@@ -258,13 +234,7 @@ class ServerEndpoint:
             if self._refusals.take(self._reactor.seconds()):
                 carrier.send(refusal(header, version), address)
             return
-        host = host_of(address)
-        if (
-            self._lateness.late
-            or len(self._half_open) >= MAX_HALF_OPEN
-            or self._half_open_hosts[host] >= MAX_HALF_OPEN_PER_HOST
-        ):
-            self._turned_away(host)
+        if not self._half_open.admits(address):
             return
         quic = Connection(
             configuration=self._configuration,
@@ -282,27 +252,12 @@ class ServerEndpoint:
         self._ids[driver] = set()
         self.issued(header.destination_cid, driver)
         self.issued(quic.host_cid, driver)
-        deadline = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, driver.abandon)
-        self._half_open[driver] = (host, deadline)
-        self._half_open_hosts[host] += 1
-        self._lateness.watch()
+        self._half_open.begun(driver, address)
         self._touched[driver] = None
         driver.datagram_received(data, address)
 
-    def _turned_away(self, host: str) -> None:
-        self._dropped += 1
-        if self._telling is None:
-            self._log.warn("handshake from {host} dropped: too much is under way", host=host)
-            self._telling = self._reactor.callLater(TELL_EVERY_S, self._tell_dropped)
-
-    def _tell_dropped(self) -> None:
-        self._telling = None
-        dropped, self._dropped = self._dropped, 0
-        if dropped > 1:
-            self._log.warn("{count} handshakes dropped in the last minute", count=dropped)
-
     def _established(self, driver: Driver, connection: Http3Connection) -> None:
-        self._no_longer_half_open(driver)
+        self._half_open.done(driver)
         self._start_from_memory(connection)
         self._on_connection(connection)
 
@@ -322,17 +277,6 @@ class ServerEndpoint:
 
         connection.notify_close().addBoth(over)
 
-    def _no_longer_half_open(self, driver: Driver) -> None:
-        entry = self._half_open.pop(driver, None)
-        if entry is None:
-            return
-        host, deadline = entry
-        if deadline.active():
-            deadline.cancel()
-        self._half_open_hosts[host] -= 1
-        if not self._half_open_hosts[host]:
-            del self._half_open_hosts[host]
-
     # Routes.
 
     def issued(self, connection_id: bytes, driver: Driver) -> None:
@@ -349,25 +293,8 @@ class ServerEndpoint:
 
     def ended(self, driver: Driver) -> None:
         """The connection's closing period is over."""
-        self._no_longer_half_open(driver)
+        self._half_open.done(driver)
         self._touched.pop(driver, None)
         for connection_id in self._ids.pop(driver, set()):
             self._drivers.pop(connection_id, None)
         self._check_closed()
-
-
-def host_of(address: Address) -> str:
-    """Whose address this is, for counting: an IPv4 address, or an IPv6 network.
-
-    One subscriber has a whole /64 (RFC 6177), so that its addresses are no more
-    than one host's ports. An address that cannot be read is a host of its own.
-    """
-    try:
-        host = ipaddress.ip_address(address[0])
-    except ValueError:
-        return address[0]
-    if isinstance(host, ipaddress.IPv4Address):
-        return str(host)
-    if host.ipv4_mapped is not None:
-        return str(host.ipv4_mapped)
-    return str(ipaddress.ip_network((host.packed[:8] + bytes(8), 64)))

@@ -45,13 +45,13 @@ def test_a_server_that_is_late_takes_on_nobody_until_it_has_caught_up() -> None:
     network = Network()
     server = network.listen()
     honest = network.run(network.connect())
-    server._lateness.stop()
-    server._lateness.late = True
-    server._lateness.watch()
+    server._half_open.lateness.stop()
+    server._half_open.lateness.late = True
+    server._half_open.lateness.watch()
     began = network.clock.seconds()
     connecting = network.connect()
     network.run(honest.ping())
-    assert server._half_open == {}
+    assert len(server._half_open) == 0
     # Its clock tells the server that it is in time; the client's next packet finds it so.
     network.run(connecting)
     assert 0.1 < network.clock.seconds() - began < 3
@@ -62,4 +62,4 @@ def test_a_server_without_handshakes_looks_no_more() -> None:
     server = network.listen()
     network.run(network.connect())
     network.pass_time(1)
-    assert server._lateness._timer is None
+    assert server._half_open.lateness._timer is None
