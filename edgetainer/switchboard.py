@@ -81,12 +81,12 @@ class Switchboard:
         if sleeping is not None:
             sleeping.close(EdgetainerError("session_replaced"))
         if older is None:
-            log.info("device {device} is online from {peer}", device=session.device_id,
-                     peer=session.peer)  # fmt: skip
+            log.info("device {device} is online from {peer[0]} port {peer[1]}",
+                     device=session.device_id, peer=session.peer)  # fmt: skip
             self._changed(session.device_id, online=True)
         else:
-            log.info("device {device} came anew from {peer}", device=session.device_id,
-                     peer=session.peer)  # fmt: skip
+            log.info("device {device} came anew from {peer[0]} port {peer[1]}",
+                     device=session.device_id, peer=session.peer)  # fmt: skip
             older.close(EdgetainerError("session_replaced"))
 
     def session(self, device_id: str) -> Session:

@@ -36,7 +36,8 @@ class Settings:
 
     #: Folder of the device's identity and state; 0700, made if missing.
     state_dir: Path
-    #: The console's address, `https://host[:port]`; asked only for enrolment.
+    #: The console's address, `https://host[:port]`: for enrolment, and for a WebSocket
+    #: where UDP is blocked.
     server_url: str
     #: PEM of the authority that signed the console's certificate; none: the system's.
     ca_file: Path | None = None

@@ -379,7 +379,7 @@ class Dialer:
         over.addCallback(lambda _: self._stop_waiting())
         await self._wait(still)
         newer = await self._dial(still, link)
-        if newer is None and not link.closed:
+        if newer is None and not link.silent and not link.closed:
             log.info("the server is heard again")
         return newer
 
