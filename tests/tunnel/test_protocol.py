@@ -58,7 +58,7 @@ def test_the_refusals_are_codes_that_exist() -> None:
         f"without an answer after {carriage.HEAD_START:.0f} s",
         f"wait only {carriage.SHORT_HEAD_START} s",
         f"asks after {carriage.ASK_FIRST:.0f} s, then at doubled intervals of up to\n"
-        f"  {carriage.ASK_MOST:.0f} s",
+        f"  {profiles.STANDARD.ask_most_s:.0f} s",
         f"has used for {websocket_server.SWEEP_S:.0f} s",
         f"within {limits.OPEN_DEADLINE:.0f} s of the stream",
         f"is closed after {limits.OPEN_DEADLINE:.0f} s",
