@@ -208,6 +208,7 @@ def compose(settings: Settings, *, reactor: Any) -> Parts:
         ),
         site=make_tunnel_site(routes, reactor=reactor),
         static_key=secret(settings, "quic-static"),
+        window_budget=settings.window_budget_mib * 1024 * 1024,
         on_session=welcome(settings, identities=identities, switchboard=switchboard),
     )
     origins = frozenset({settings.console_url})

@@ -130,6 +130,14 @@ class Settings:
             "A device that has been silent for so many seconds counts as offline.",
         )
     )
+    window_budget_mib: int = field(
+        metadata=_option(
+            an_integer(0, 1_048_576, "a number of MiB"),
+            "256",
+            "Memory that the devices' receive windows may grow by, all together, in MiB; "
+            "each device has 1 MiB besides.",
+        )
+    )
     log_level: str = field(
         metadata=_option(a_log_level, "info", f"Least level logged: {', '.join(LOG_LEVELS)}.")
     )
@@ -223,6 +231,7 @@ def _with_defaults(values: dict[str, Any]) -> Settings:
     values.setdefault("web_dir", _installed_web_dir())
     values.setdefault("heartbeat_s", 60)
     values.setdefault("silence_limit_s", 14.0)
+    values.setdefault("window_budget_mib", 256)
     values.setdefault("log_level", "info")
     return Settings(**values)
 

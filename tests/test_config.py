@@ -30,12 +30,17 @@ def test_file_yields_to_environment_and_that_to_command_line(tmp_path: Path, dum
     )
     settings = load(
         command_line={"https-port": "1003"},
-        environment={"EDGETAINER_HTTPS_PORT": "1002", "EDGETAINER_LOG_LEVEL": "debug"},
+        environment={
+            "EDGETAINER_HTTPS_PORT": "1002",
+            "EDGETAINER_LOG_LEVEL": "debug",
+            "EDGETAINER_WINDOW_BUDGET_MIB": "0",
+        },
         file=file,
     )
     assert settings.https_port == 1003
     assert settings.heartbeat_s == 5
     assert settings.log_level == "debug"
+    assert settings.window_budget_mib == 0
     assert settings.tunnel_addresses == ("a.example:1", "[::1]:2")
 
 
@@ -58,6 +63,7 @@ def test_file_yields_to_environment_and_that_to_command_line(tmp_path: Path, dum
         ("tls-private-key", "/nowhere/at/all.pem"),
         ("web-dir", "/nowhere/at/all"),
         ("heartbeat-s", "0"),
+        ("window-budget-mib", "-1"),
         ("silence-limit-s", "11"),
         ("silence-limit-s", "nan"),
         ("silence-limit-s", "soon"),

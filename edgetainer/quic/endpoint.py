@@ -19,9 +19,10 @@ from twisted.web.server import Site
 from edgetainer.quic.addresses import resolve
 from edgetainer.quic.carriers import Address, BatchDone, DatagramReceived
 from edgetainer.quic.client import ClientEndpoint
+from edgetainer.quic.connection import Limits
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
-from edgetainer.quic.settings import ClientTls, ServerTls
+from edgetainer.quic.settings import SERVER_LIMITS, ClientTls, ServerTls
 from edgetainer.quic.udp import UdpCarrier
 from edgetainer.quic.websocket_server import WebSocketDoor
 
@@ -72,6 +73,7 @@ def listen(
     tls: ServerTls,
     on_connection: Callable[[Http3Connection], None],
     site: Site | None = None,
+    limits: Limits = SERVER_LIMITS,
     owner: int = 0,
     static_key: bytes | None = None,
 ) -> Listening:
@@ -82,6 +84,7 @@ def listen(
     :param tls: the server's identity and its judgement of clients.
     :param on_connection: called with each accepted connection.
     :param site: answers the requests of connections; None answers 404.
+    :param limits: what one connection may cost, and the budget that all share.
     :param owner: tag of this process in its connection ids, 0 to 255.
     :param static_key: a kept secret of 32 bytes. With it clients notice at once that
         the server was restarted, even when it was killed; see `ServerEndpoint`.
@@ -93,6 +96,7 @@ def listen(
         tls=tls,
         on_connection=on_connection,
         site=site,
+        limits=limits,
         owner=owner,
         static_key=static_key,
     )

@@ -7,6 +7,7 @@ for its session, both sides say hello, and the session is handed on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,7 +17,9 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.budget import PROCESS_BUDGET, Budget
 from edgetainer.quic.endpoint import Listening, ServerTls, listen
+from edgetainer.quic.settings import SERVER_LIMITS
 from edgetainer.tunnel.closing import close_code
 from edgetainer.tunnel.limits import HELLO_HEADER, OPEN_DEADLINE, SESSION_PATH
 from edgetainer.tunnel.messages import encode_hello, parse_hello
@@ -58,6 +61,8 @@ class TunnelListener:
         is accepted: it may have been revoked since the handshake.
     :param static_key: a kept secret, by which devices notice that a killed server is
         back (`quic.server.ServerEndpoint`).
+    :param window_budget: bytes that the receive windows of all devices may grow by
+        (`quic.budget`).
     :param deadline: seconds that a connection may be open without a session.
     """
 
@@ -71,10 +76,12 @@ class TunnelListener:
         site: Site | None,
         on_session: OnSession,
         static_key: bytes | None = None,
+        window_budget: int = PROCESS_BUDGET,
         deadline: float = OPEN_DEADLINE,
     ) -> None:
         self._reactor = reactor
         self._static_key = static_key
+        self._limits = replace(SERVER_LIMITS, budget=Budget(window_budget))
         self._interface = interface
         self._port = port
         self._tls = tls
@@ -97,6 +104,7 @@ class TunnelListener:
             tls=self._tls,
             site=self._site,
             on_connection=self.connected,
+            limits=self._limits,
             static_key=self._static_key,
         )
 

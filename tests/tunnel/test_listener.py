@@ -166,6 +166,7 @@ async def test_on_real_sockets() -> None:
         tls=world.network.server_tls(verify_client=world.verify),
         site=None,
         on_session=admit,
+        window_budget=12_345,
     )
     assert listener.address == ("127.0.0.1", 0)
     # One that no device would trust, replaced before the first of them comes.
@@ -195,6 +196,7 @@ async def test_on_real_sockets() -> None:
     session = await arrived
     assert session.device_id == "dev-9"
     assert session.peer[0] == "127.0.0.1"
+    assert session.connection.driver.quic._limits.budget.total == 12_345
     assert (await accepted)["revision"] == 1
     ended = session.notify_close()
     await dialer.stop()
