@@ -8,7 +8,8 @@ from twisted.python.failure import Failure
 
 from edgetainer.quic.carriers import Address, Carrier
 from edgetainer.quic.codes import H3_NO_ERROR
-from edgetainer.quic.connection import Connection, Limits
+from edgetainer.quic.connection import Connection
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import failure
 from edgetainer.quic.http3 import Http3Connection

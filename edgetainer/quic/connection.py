@@ -1,18 +1,22 @@
 """aioquic's QUIC connection, with the bounds and the identity that it lacks.
 
-Nine things are added, all by overriding names that aioquic keeps private
-(`tests/quic/test_contract.py` names each, and the version is pinned):
+Ten things are added, each by a part of its own that overrides names which aioquic
+keeps private (`tests/quic/test_contract.py` names each, and the version is pinned):
 
-- *Receive credit follows consumption*: whoever is handed bytes by `next_event`
-  calls `consume` for each of them, exactly once, when the reader took them.
-- *Unsent bytes are counted*, so that producers can be paused.
-- *Client certificates* are asked for, required and judged inside the handshake.
-- *Streams take turns*, and idle ones cost nothing.
-- *Recovery is quick, and takes back what it did in error* (`recovery`).
-- *Clients move* to another address or carrier when they are told to.
-- *A server that was restarted says so*, and its clients believe it.
+- *Receive credit follows consumption* (`crediting`), and what else a peer's frames
+  may cost is bounded (`receiving`).
+- *Unsent bytes are counted*, so that producers can be paused; *streams take turns*,
+  and idle ones cost nothing (`streams`, `writing`).
+- *Client certificates* are asked for, required and judged inside the handshake
+  (`handshake`).
+- *Recovery is quick, and takes back what it did in error* (`recovery`); interactive
+  bytes are copied on long paths (`copies`), acknowledgements are few (`acks`).
+- *Clients move* to another address or carrier when they are told to (`migration`).
+- *A server that was restarted says so*, and its clients believe it (`reset`).
 - *Datagrams are as large as the path takes* (`mtu`).
-- *Keys are changed* before they wear out.
+- *Keys are changed* before they wear out (`keys`).
+- *Ordinary packets* are taken the short way (`ordinary`).
+- *It tells how it fares* (`statistics`, `qlog`).
 
 Like its base it never touches a socket or a clock.
 """
@@ -21,7 +25,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
@@ -33,16 +36,9 @@ from aioquic.quic.connection import (
 )
 
 from edgetainer.quic.acks import Acknowledging
-from edgetainer.quic.budget import PROCESS, Budget
 from edgetainer.quic.congestion import ModelBased
 from edgetainer.quic.copies import Copying
-from edgetainer.quic.credit import (
-    CONNECTION_WINDOW,
-    HELD_MAX,
-    STREAM_WINDOW,
-    WINDOW_MAX,
-    Window,
-)
+from edgetainer.quic.crediting import Crediting, Limits
 from edgetainer.quic.handshake import (
     VerifyClient,
     require_client_certificate,
@@ -55,7 +51,6 @@ from edgetainer.quic.qlog import Recordable
 from edgetainer.quic.receiving import Receiving
 from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.reset import MakeToken, Resettable
-from edgetainer.quic.schedule import Priority
 from edgetainer.quic.sender import StreamSender
 from edgetainer.quic.statistics import Counting
 
@@ -66,31 +61,11 @@ logging.getLogger("quic").addHandler(logging.NullHandler())
 CONNECTION_ID_LENGTH = 8
 """Bytes: one for the owner's tag, seven random."""
 
-MAX_UNI_STREAMS = 16
-"""HTTP/3 needs three (control and QPACK); the rest is for unknown kinds, which
-a peer may open and we ignore (RFC 9114 section 6.2)."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one connection may cost; bytes unless said otherwise.
-
-    :param peer_streams: bidirectional streams that the peer may hold open.
-    :param budget: what windows grow from, shared with other connections.
-    """
-
-    stream_window: int = STREAM_WINDOW
-    stream_window_max: int = WINDOW_MAX
-    connection_window: int = CONNECTION_WINDOW
-    connection_window_max: int = WINDOW_MAX
-    held_max: int = HELD_MAX
-    peer_streams: int = 256
-    budget: Budget = PROCESS
-
 
 class Connection(
     Recordable,
     Counting,
+    Crediting,
     Sizing,
     Keys,
     Resettable,
@@ -133,26 +108,15 @@ class Connection(
         # No session-ticket callbacks, hence no tickets and no early data: a
         # resumed handshake would skip the client's certificate.
         super().__init__(
+            limits=limits,
             configuration=configuration,
             original_destination_connection_id=original_destination_connection_id,
             retry_source_connection_id=retry_source_connection_id,
         )
         self.identity: object | None = None
-        self._limits = limits
         self._verify_client = verify_client
         self._owner = owner
         self._make_token = make_token
-        self._held = self._lent = 0
-        self._share = limits.budget.share()
-        self._window = Window(limits.connection_window, limits.connection_window_max, self._share)
-        self._local_max_data.value = self._local_max_data.sent = limits.connection_window
-        self._local_max_stream_data_bidi_local = limits.stream_window
-        self._local_max_stream_data_bidi_remote = limits.stream_window
-        self._local_max_stream_data_uni = limits.stream_window
-        self._local_max_streams_bidi.value = limits.peer_streams
-        self._local_max_streams_bidi.sent = limits.peer_streams
-        self._local_max_streams_uni.value = MAX_UNI_STREAMS
-        self._local_max_streams_uni.sent = MAX_UNI_STREAMS
         first = self._host_cids[0]
         self._name(first)
         self.host_cid = first.cid
@@ -197,115 +161,6 @@ class Connection(
         error that was noticed here, nor when it timed out.
         """
         return self._state is QuicConnectionState.DRAINING
-
-    @property
-    def rtt(self) -> float:
-        """Smoothed round-trip time in seconds; the configured guess before the first."""
-        return self._loss.rtt.smoothed or self._loss.rtt.initial
-
-    def next_event(self) -> events.QuicEvent | None:
-        """The next event, or None; see the base class."""
-        event = super().next_event()
-        if isinstance(event, events.StreamReset):
-            stream = self._streams.get(event.stream_id)
-            if stream is not None:
-                # What never arrived in order is never handed out, so nobody will
-                # consume it; its share of the connection's window comes back here.
-                receiver = stream.receiver
-                missing = receiver.highest_offset - receiver.starting_offset()
-                receiver._buffer.clear()
-                self._consume_connection(missing, now=self.last_received or 0.0)
-        return event
-
-    # Receiving.
-
-    def consume(self, stream_id: int, count: int, *, now: float) -> None:
-        """Grant credit for `count` bytes that a reader took.
-
-        :param stream_id: the stream they came on; it may be finished already.
-        :param now: seconds on the clock that drives the connection.
-        """
-        stream = self._stream(stream_id)
-        if stream is not None and not stream.receiver.is_finished:
-            if stream.window is None:
-                stream.window = Window(self._limits.stream_window, self._limits.stream_window_max)
-            limit = stream.window.consume(count, now=now, rtt=self.rtt)
-            if limit != stream.max_stream_data_local:
-                stream.max_stream_data_local = limit
-                self._schedule.tell(stream)
-        self._consume_connection(count, now=now)
-
-    def hold(self, count: int, *, now: float) -> None:
-        """Note that `count` bytes wait for a paused reader; negative when it took them.
-
-        A stream's own window bounds them, so up to `Limits.held_max`, and while the
-        budget lasts, they do not count against the connection's window: one stalled
-        reader must not stall the others.
-        """
-        self._held += count
-        lent = min(self._held, self._limits.held_max)
-        if lent < self._lent:
-            self._share.give_back(self._lent - lent)
-            self._lent = lent
-        elif self._share.take(lent - self._lent):
-            self._lent = lent
-        if count > 0:
-            self._consume_connection(0, now=now)
-
-    def _consume_connection(self, count: int, *, now: float) -> None:
-        self._local_max_data.value = self._window.consume(
-            count, held=self._lent, now=now, rtt=self.rtt
-        )
-
-    def release(self) -> None:
-        """The connection is over: give back what it had of the budget."""
-        self._share.close()
-
-    def buffered(self) -> int:
-        """Bytes that this end keeps in the buffers of its streams, both directions."""
-        return sum(
-            len(stream.receiver._buffer) + len(stream.sender._buffer)
-            for stream in self._streams.values()
-        )
-
-    # Sending.
-
-    def priority(self, stream_id: int) -> Priority:
-        """How urgent this end's bytes on the stream are."""
-        stream = self._stream(stream_id)
-        return Priority.REQUEST if stream is None else stream.priority
-
-    def can_open_stream(self) -> bool:
-        """Whether the peer's limit admits one more bidirectional stream at once."""
-        return self._local_next_stream_id_bidi // 4 < self._remote_max_streams_bidi
-
-    def stream_is_open(self, stream_id: int) -> bool:
-        """Whether the stream's state is still kept."""
-        return stream_id in self._streams
-
-    def can_send(self, stream_id: int) -> bool:
-        """Whether more bytes may be written to the stream."""
-        stream = self._streams.get(stream_id)
-        return (
-            stream is not None
-            and self._stream_can_send(stream_id)
-            and not stream.sender.is_finished
-            and stream.sender._buffer_fin is None
-            and stream.sender._reset_error_code is None
-        )
-
-    def abandon(self, stream_id: int, error_code: int, *, reading: bool, writing: bool) -> None:
-        """Give up one or both halves of a stream, whatever state it is in.
-
-        :param error_code: for RESET_STREAM and STOP_SENDING (RFC 9000 section 3.5).
-        """
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            return
-        if writing and self._stream_can_send(stream_id):
-            stream.sender.reset(error_code)
-        if reading and self._stream_can_receive(stream_id) and not stream.receiver.is_finished:
-            stream.receiver.stop(error_code)
 
     # Overridden: connection ids.
 

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from aioquic.quic.connection import END_STATES, NetworkAddress, QuicConnection
+from aioquic.quic.connection import END_STATES, NetworkAddress
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
@@ -23,6 +23,7 @@ from edgetainer.quic.recovery import Recovery
 from edgetainer.quic.rtt import RttEstimator
 from edgetainer.quic.schedule import Priority
 from edgetainer.quic.sender import StreamSender
+from edgetainer.quic.streams import Streams
 
 SHORTEST_S = 0.010
 """Seconds between the copies at least: the bursts in which radios lose are shorter."""
@@ -151,7 +152,7 @@ def copy_delay(rtt: RttEstimator) -> float:
     return min(max(rtt.expected * ROUND_TRIP_FRACTION, SHORTEST_S), LONGEST_S)
 
 
-class Copying(QuicConnection):
+class Copying(Streams):
     """Sends interactive bytes twice; a part of `connection.Connection`."""
 
     _loss: Recovery
@@ -161,10 +162,6 @@ class Copying(QuicConnection):
         self._sending_at = 0.0
         self._riding = False
         super().__init__(**options)
-
-    def priority(self, stream_id: int) -> Priority:
-        """The class of a stream."""
-        raise NotImplementedError
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is to be called; see the base class."""

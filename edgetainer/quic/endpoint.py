@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from edgetainer.quic.addresses import resolve
 from edgetainer.quic.carriers import Address, BatchDone, DatagramReceived
 from edgetainer.quic.client import ClientEndpoint
-from edgetainer.quic.connection import Limits
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.server import ServerEndpoint
 from edgetainer.quic.settings import SERVER_LIMITS, ClientTls, ServerTls

@@ -29,12 +29,8 @@ from twisted.web.server import Site
 from edgetainer.quic.allowance import Allowance
 from edgetainer.quic.carriers import Address, Carrier
 from edgetainer.quic.codes import H3_NO_ERROR
-from edgetainer.quic.connection import (
-    CONNECTION_ID_LENGTH,
-    Connection,
-    Limits,
-    tagged_connection_id,
-)
+from edgetainer.quic.connection import CONNECTION_ID_LENGTH, Connection, tagged_connection_id
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.half_open import HalfOpen
 from edgetainer.quic.http3 import Http3Connection

@@ -10,7 +10,8 @@ from aioquic.quic.packet import QuicProtocolVersion
 from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 
 from edgetainer.quic.congestion import MODEL_BASED
-from edgetainer.quic.connection import CONNECTION_ID_LENGTH, Limits
+from edgetainer.quic.connection import CONNECTION_ID_LENGTH
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.handshake import VerifyClient
 
 IDLE_TIMEOUT_S = 900.0

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioquic.quic import events
-from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
+from aioquic.quic.connection import NetworkAddress, QuicReceiveContext
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from edgetainer.quic.schedule import Priority
+from edgetainer.quic.streams import Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Statistics:
         return self.packets_lost / self.packets_sent if self.packets_sent else 0.0
 
 
-class Counting(QuicConnection):
+class Counting(Streams):
     """Counts what passes; a part of `connection.Connection`.
 
     :ivar last_received: seconds on the caller's clock when the last packet came
@@ -92,10 +93,6 @@ class Counting(QuicConnection):
         self._received_by_class: Counter[Priority] = Counter()
         self._silence_survived = 0.0
         super().__init__(**options)
-
-    def priority(self, stream_id: int) -> Priority:
-        """The class of a stream."""
-        raise NotImplementedError
 
     def statistics(self) -> Statistics:
         """The numbers of this moment."""

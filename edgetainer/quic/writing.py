@@ -18,19 +18,13 @@ from enum import Enum, auto
 from typing import Any, cast
 
 from aioquic import tls
-from aioquic._buffer import Buffer
 from aioquic.quic.connection import (
     Limit,
     NetworkAddress,
-    QuicConnection,
     QuicNetworkPath,
-    QuicReceiveContext,
-    stream_is_client_initiated,
-    stream_is_unidirectional,
 )
 from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.quic.packet_builder import (
-    QuicDeliveryState,
     QuicPacketBuilder,
     QuicPacketBuilderStop,
 )
@@ -39,7 +33,8 @@ from aioquic.quic.stream import QuicStream
 
 from edgetainer.quic.acks import AckPolicy
 from edgetainer.quic.schedule import Priority
-from edgetainer.quic.stream_state import Ledger, Stream
+from edgetainer.quic.stream_state import Stream
+from edgetainer.quic.streams import Streams
 
 AHEAD = 4
 """Datagrams with interactive bytes, limits or resets that may leave in a round trip
@@ -69,124 +64,18 @@ class Leave(Enum):
     NOTHING = auto()
 
 
-class Writing(QuicConnection):
+class Writing(Streams):
     """Fills packets; a part of `connection.Connection`."""
 
     _ack_policy: AckPolicy
 
     def __init__(self, **options: Any) -> None:
-        self._ledger = Ledger()
-        self._schedule = self._ledger.schedule
-        self._forgotten: list[int] = []
         self._ahead = float(AHEAD)
         self._ahead_at = 0.0
         self._reserve = 0
         self._frames_due = False
         self._all_sent = False
         super().__init__(**options)
-
-    # For whoever writes.
-
-    def set_priority(self, stream_id: int, priority: Priority) -> None:
-        """Class this end's bytes on the stream; the peer classes its own."""
-        stream = self._stream(stream_id)
-        if stream is not None:
-            self._schedule.classify(stream, priority)
-
-    def unsent(self, stream_id: int) -> int:
-        """Bytes accepted for the stream that have never been sent."""
-        stream = self._stream(stream_id)
-        return 0 if stream is None else stream.sender.unsent
-
-    @property
-    def unsent_total(self) -> int:
-        """Bytes accepted on all streams that have never been sent."""
-        return self._ledger.unsent
-
-    def take_forgotten(self) -> list[int]:
-        """Streams that finished since the last call, both halves acknowledged."""
-        forgotten, self._forgotten = self._forgotten, []
-        return forgotten
-
-    def send_datagram_frame(self, data: bytes) -> None:
-        """Not offered: nothing would bound the queue of such datagrams (RFC 9221).
-
-        :raises RuntimeError: always.
-        """
-        raise RuntimeError("unreliable datagrams are not offered")
-
-    # Streams that come to be, can go on, and end.
-
-    def _stream(self, stream_id: int) -> Stream | None:
-        return cast("Stream | None", self._streams.get(stream_id))
-
-    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
-        if stream_id not in self._streams:
-            super()._get_or_create_stream(frame_type, stream_id)
-            self._adopt_streams()
-        return self._streams[stream_id]
-
-    def _get_or_create_stream_for_send(self, stream_id: int) -> QuicStream:
-        if stream_id not in self._streams:
-            super()._get_or_create_stream_for_send(stream_id)
-            self._adopt_streams()
-        return self._streams[stream_id]
-
-    def _adopt_streams(self) -> None:
-        """Put our own streams in the place of those that the base has just made."""
-        for made in self._streams_queue:
-            assert made.stream_id is not None
-            stream = self._streams[made.stream_id] = Stream(
-                made.stream_id,
-                self._ledger,
-                limit_local=made.max_stream_data_local,
-                limit_remote=made.max_stream_data_remote,
-                readable=not made.receiver.is_finished,
-                writable=not made.sender.is_finished,
-            )
-            if made.is_blocked:
-                stream.is_blocked = True
-                uni = stream_is_unidirectional(stream.stream_id)
-                blocked = self._streams_blocked_uni if uni else self._streams_blocked_bidi
-                blocked[-1] = stream
-        self._streams_queue.clear()
-
-    def _unblock_streams(self, is_unidirectional: bool) -> None:
-        blocked = self._streams_blocked_uni if is_unidirectional else self._streams_blocked_bidi
-        before = list(blocked)
-        super()._unblock_streams(is_unidirectional)
-        for stream in before[: len(before) - len(blocked)]:
-            self._schedule.wake(cast(Stream, stream))
-
-    def _handle_max_stream_data_frame(
-        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
-    ) -> None:
-        start = buf.tell()
-        stream_id = buf.pull_uint_var()
-        buf.seek(start)
-        super()._handle_max_stream_data_frame(context, frame_type, buf)
-        stream = self._stream(stream_id)
-        if stream is not None:
-            self._schedule.wake(stream)
-
-    def _on_max_stream_data_delivery(self, delivery: QuicDeliveryState, stream: QuicStream) -> None:
-        super()._on_max_stream_data_delivery(delivery, stream)
-        if delivery is not QuicDeliveryState.ACKED:
-            self._schedule.tell(cast(Stream, stream))
-
-    def _discard_finished(self) -> None:
-        """Forget the streams that both ends have finished with."""
-        for stream in self._ledger.take_finished():
-            stream_id = stream.stream_id
-            if self._streams.pop(stream_id, None) is None:
-                continue
-            self._forgotten.append(stream_id)
-            if stream_is_client_initiated(stream_id) != self._is_client:
-                self._give_back_stream(stream)
-
-    def _give_back_stream(self, stream: Stream) -> None:
-        """Let the peer open another one for it (RFC 9000 section 4.6)."""
-        self._stream_limit(stream.stream_id).value += 1
 
     def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
         super()._parse_transport_parameters(data, from_session_ticket)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetainer.quic.budget import Budget
-from edgetainer.quic.connection import Limits
+from edgetainer.quic.crediting import Limits
 from tests.quic.pair import Pair, Recorder, Stubborn
 
 MIB = 1024 * 1024

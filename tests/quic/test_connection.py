@@ -13,8 +13,9 @@ from aioquic.quic.connection import QuicConnectionError, QuicReceiveContext
 from aioquic.quic.packet import QuicErrorCode
 from cryptography.hazmat.primitives import hashes
 
-from edgetainer.quic.connection import Connection, Limits
+from edgetainer.quic.connection import Connection
 from edgetainer.quic.credit import CONNECTION_WINDOW, STREAM_WINDOW, WINDOW_MAX
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.errors import CertificateRefused, ConnectionClosed
 from edgetainer.quic.settings import ClientTls, ServerTls
 from tests.authority import Authority, Leaf, ed25519_key, p256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgetainer.quic.connection import Limits
+from edgetainer.quic.crediting import Limits
 from tests.quic.pair import Pair, Recorder, Source, Stubborn
 
 MIB = 1024 * 1024

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 
-from edgetainer.quic.connection import Limits
 from edgetainer.quic.credit import STREAM_WINDOW
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.errors import StreamReset
 from edgetainer.quic.stream import DELIVERY, QuicStreamTransport
 from tests.network import SERVER

@@ -8,7 +8,7 @@ import pytest
 from aioquic.buffer import encode_uint_var
 from twisted.internet.error import ConnectionLost
 
-from edgetainer.quic.connection import Limits
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.errors import ConnectionClosed, SessionClosed, StreamLimit
 from tests.network import Network
 from tests.quic.pair import Echo, Pair, Recorder, Source, pattern

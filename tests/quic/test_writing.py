@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aioquic.quic.packet_builder import QuicDeliveryState
 
-from edgetainer.quic.connection import Limits
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.schedule import Place, Priority
 from edgetainer.quic.stream_state import Stream
 from edgetainer.quic.writing import AHEAD, RESERVE
