@@ -1,10 +1,7 @@
-"""One HTTP/3 connection: requests, WebTransport sessions and their streams.
+"""One HTTP/3 connection: what an application does with it.
 
-`Http3Connection` gives each event of the connection to whoever owns the stream
-it belongs to: an *exchange* (one HTTP message, read as frames by `framing`) or
-an *incoming* (a WebTransport stream, whose bytes are nobody's business here).
-It keeps the books on receive credit for streams that are read as frames;
-transports keep theirs.
+Requests and WebTransport sessions begin here, and the questions about its health
+are answered. Whom the events of its streams concern is `multiplexer`'s business.
 """
 
 from __future__ import annotations
@@ -12,22 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aioquic.h3.connection import stream_is_request_response
-from aioquic.h3.events import DataReceived, HeadersReceived, WebTransportStreamDataReceived
-from aioquic.quic import events
-from aioquic.quic.connection import stream_is_unidirectional
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from edgetainer.quic.carriers import Address, Carrier
-from edgetainer.quic.codes import H3_NO_ERROR, H3_STREAM_CREATION_ERROR, SESSION_GONE
+from edgetainer.quic.codes import H3_NO_ERROR
 from edgetainer.quic.driver import Driver
 from edgetainer.quic.errors import SessionRefused, StreamLimit, failure
-from edgetainer.quic.exchange import Exchange, Header, Incoming
-from edgetainer.quic.framing import Framing
-from edgetainer.quic.leftovers import NothingHere, SessionArriving, Sink
+from edgetainer.quic.exchange import Exchange, Header
+from edgetainer.quic.leftovers import NothingHere, SessionArriving
+from edgetainer.quic.multiplexer import Multiplexer
 from edgetainer.quic.opening import SessionOpening, SessionRequest, session_head
 from edgetainer.quic.path_model import PathModel
 from edgetainer.quic.qlog import Recording
@@ -44,7 +36,7 @@ RESPONSE_LIMIT = 1024 * 1024
 """Bytes of a response's body that `request` accepts unless told otherwise."""
 
 
-class Http3Connection:
+class Http3Connection(Multiplexer):
     """HTTP/3 on one QUIC connection, at either end.
 
     Made by `endpoint.listen` and `endpoint.connect`.
@@ -55,8 +47,6 @@ class Http3Connection:
     :param max_body: servers: the largest request body, in bytes.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         driver: Driver,
@@ -65,22 +55,13 @@ class Http3Connection:
         site: Site | None = None,
         max_body: int = MAX_BODY,
     ) -> None:
-        self.driver = driver
+        super().__init__(driver)
         self.max_body = max_body
         self.on_session: Callable[[SessionRequest], None] | None = None
-        self.on_handshake: Callable[[], None] | None = None
-        self.on_ready: Callable[[], None] | None = None
         self._authority = authority.encode("ascii")
         self._site = site
-        self._is_client = driver.quic.configuration.is_client
-        self._framing: Framing | None = None
-        self._exchanges: dict[int, Exchange] = {}
-        self._incoming: dict[int, Incoming] = {}
-        self._sessions: dict[int, WebTransportSession] = {}
-        self._uncredited: dict[int, int] = {}
         self._requests: set[int] = set()
         self._hearing: list[Deferred[None]] = []
-        driver.handler = self
 
     # For the application.
 
@@ -98,6 +79,11 @@ class Http3Connection:
     def last_received(self) -> float:
         """`reactor.seconds()` of the last authenticated packet."""
         return self.driver.quic.last_received or 0.0
+
+    @property
+    def last_sent(self) -> float:
+        """`reactor.seconds()` when something was sent last."""
+        return self.driver.quic.last_sent or 0.0
 
     def statistics(self) -> Statistics:
         """How the connection fares at this moment."""
@@ -117,11 +103,6 @@ class Http3Connection:
     def stop_recording(self) -> None:
         """Record no more."""
         self.driver.quic.stop_recording()
-
-    @property
-    def last_sent(self) -> float:
-        """`reactor.seconds()` when something was sent last."""
-        return self.driver.quic.last_sent or 0.0
 
     def take_silence(self) -> float:
         """See `statistics.Counting.take_silence`."""
@@ -252,171 +233,17 @@ class Http3Connection:
         self.driver.transmit_soon()
         return opening.done
 
-    # Handler: the events of the connection.
+    # For the streams.
 
-    def quic_event(self, event: events.QuicEvent) -> None:
-        """One event of the connection; called by its driver."""
-        if isinstance(event, events.StreamDataReceived):
-            # First, and by the shortest way: nearly all events are these.
-            incoming = self._incoming.get(event.stream_id)
-            if incoming is not None:
-                incoming.data_received(event.data, event.end_stream)
-            elif self._framing is not None:
-                self._data_received(self._framing, event)
-        elif isinstance(event, events.HandshakeCompleted):
-            # Not before: until now a server does not know who the client is.
-            self._framing = Framing(self.driver.quic)
-            if self.on_handshake is not None:
-                self.on_handshake()
-        elif self._framing is None:
-            return
-        elif isinstance(event, events.StreamReset):
-            self._reset_received(self._framing, event)
-        elif isinstance(event, events.StopSendingReceived):
-            self._stop_received(self._framing, event)
-
-    def stream_forgotten(self, stream_id: int) -> None:
-        """A stream is finished on both sides; called by the driver."""
-        self._incoming.pop(stream_id, None)
-        self._exchanges.pop(stream_id, None)
-        self._uncredited.pop(stream_id, None)
-        self._requests.discard(stream_id)
-        if self._framing is not None:
-            self._framing.forget(stream_id)
-
-    def terminated(self, reason: Failure) -> None:
-        """The connection is over; called by the driver."""
-        receivers: list[Exchange | Incoming] = [*self._exchanges.values()]
-        receivers += self._incoming.values()
-        for receiver in receivers:
-            try:
-                receiver.connection_lost(reason)
-            except Exception:
-                # A request's own mistake; the others must hear of the end too.
-                self._log.failure("the end of a connection was not taken well")
-        for session in list(self._sessions.values()):
-            session.connection_lost(reason)
-        self._exchanges.clear()
-        self._incoming.clear()
-        self.on_session = None
-
-    def _data_received(self, framing: Framing, event: events.StreamDataReceived) -> None:
-        stream_id, count = event.stream_id, len(event.data)
-        had_settings = framing.settings_arrived()
-        happenings = framing.handle_event(event)
-        framing.check_bounds(stream_id)
-        session_id = framing.webtransport_session(stream_id)
-        if session_id is not None:
-            payload = b"".join(
-                h.data for h in happenings if isinstance(h, WebTransportStreamDataReceived)
-            )
-            count -= len(payload)
-            self._credit(framing, stream_id, count)
-            self._adopt(framing, session_id, stream_id, payload, event.end_stream)
-            return
-        self._credit(framing, stream_id, count)
-        for happening in happenings:
-            if stream_id in self._incoming:
-                break  # It was given up over the one before.
-            if isinstance(happening, HeadersReceived):
-                self._headers_received(happening)
-            elif isinstance(happening, DataReceived):
-                exchange = self._exchanges.get(happening.stream_id)
-                if exchange is not None:
-                    exchange.body_received(happening.data, happening.stream_ended)
-        if not had_settings and framing.settings_arrived() and self.on_ready is not None:
-            self.on_ready()
-
-    def _credit(self, framing: Framing, stream_id: int, count: int) -> None:
-        """Consume what the framing took; not what it keeps until a frame is whole."""
-        self._uncredited[stream_id] = self._uncredited.get(stream_id, 0) + count
-        held = framing.held(stream_id)
-        taken = self._uncredited.pop(stream_id) - held
-        if held:
-            self._uncredited[stream_id] = held
-        if taken > 0:
-            self.driver.quic.consume(stream_id, taken, now=self.driver.reactor.seconds())
-
-    def _headers_received(self, event: HeadersReceived) -> None:
-        exchange = self._exchanges.get(event.stream_id)
-        if exchange is None:
-            if self._is_client or not stream_is_request_response(event.stream_id):
-                self.driver.close(H3_STREAM_CREATION_ERROR, "unexpected stream")
-                return
-            exchange = self._new_exchange(event)
-        exchange.headers_received(event.headers, event.stream_ended)
-
-    def _new_exchange(self, event: HeadersReceived) -> Exchange:
-        headers = dict(event.headers)
-        exchange: Exchange
-        if headers.get(b":method") == b"CONNECT" and headers.get(b":protocol") == b"webtransport":
-            exchange = SessionArriving(self, event.stream_id)
-        elif self._site is not None:
-            exchange = SiteChannel(self, event.stream_id, self._site)
-            self._requests.add(event.stream_id)
-        else:
-            exchange = NothingHere(self, event.stream_id)
-        self._exchanges[event.stream_id] = exchange
-        return exchange
-
-    def _adopt(
-        self, framing: Framing, session_id: int, stream_id: int, payload: bytes, ended: bool
-    ) -> None:
-        """A stream turned out to belong to a WebTransport session."""
-        framing.forget(stream_id)
-        session = self._sessions.get(session_id)
-        if session is None or stream_is_unidirectional(stream_id):
-            self.driver.quic.consume(stream_id, len(payload), now=self.driver.reactor.seconds())
-            self._incoming[stream_id] = Sink(self, stream_id)
-            self.driver.quic.abandon(stream_id, SESSION_GONE, reading=True, writing=True)
-            self.driver.transmit_soon()
-            return
-        session.incoming(stream_id).data_received(payload, ended)
-
-    def _reset_received(self, framing: Framing, event: events.StreamReset) -> None:
-        receiver: Exchange | Incoming | None = self._incoming.get(event.stream_id)
-        if receiver is None:
-            framing.handle_event(event)
-            self._credit(framing, event.stream_id, 0)
-            receiver = self._exchanges.get(event.stream_id)
-        if receiver is not None:
-            receiver.reset_received(event.error_code)
-        elif not stream_is_unidirectional(event.stream_id):
-            # Nobody knew it yet, so nobody else closes our half.
-            self.drop_stream(event.stream_id, H3_NO_ERROR)
-
-    def _stop_received(self, framing: Framing, event: events.StopSendingReceived) -> None:
-        receiver: Exchange | Incoming | None = self._incoming.get(event.stream_id)
-        if receiver is None:
-            framing.handle_event(event)
-            receiver = self._exchanges.get(event.stream_id)
-        if receiver is not None:
-            receiver.stop_received()
-
-    # For exchanges, sessions and transports.
-
-    @property
-    def framing(self) -> Framing:
-        """The framing layer; there is one as soon as the handshake is complete."""
-        assert self._framing is not None
-        return self._framing
-
-    def take_stream(self, stream_id: int, incoming: Incoming) -> None:
-        """From now on this stream's bytes go to `incoming`."""
-        self._incoming[stream_id] = incoming
-
-    def begin_session(self, session_id: int, session: WebTransportSession) -> None:
-        """Servers: a session was accepted."""
-        self._sessions[session_id] = session
-        self._exchanges[session_id] = session
-
-    def replace_exchange(self, stream_id: int, exchange: Exchange) -> None:
-        """What comes on this stream concerns somebody else from now on."""
-        self._exchanges[stream_id] = exchange
-
-    def session_over(self, session_id: int) -> None:
-        """A session has ended; its late streams are turned away."""
-        self._sessions.pop(session_id, None)
+    def new_exchange(self, stream_id: int, headers: list[Header]) -> Exchange:
+        """Who answers a request: a session's, the site's, or nobody's."""
+        pseudo = dict(headers)
+        if pseudo.get(b":method") == b"CONNECT" and pseudo.get(b":protocol") == b"webtransport":
+            return SessionArriving(self, stream_id)
+        if self._site is None:
+            return NothingHere(self, stream_id)
+        self._requests.add(stream_id)
+        return SiteChannel(self, stream_id, self._site)
 
     def session_requested(self, request: SessionRequest) -> None:
         """Servers: a client asks for a session."""
@@ -433,47 +260,15 @@ class Http3Connection:
         """A request was answered or is gone."""
         self._requests.discard(stream_id)
 
-    def check_answerable(self, stream_id: int) -> None:
-        """Raise ConnectionLost when nobody waits for an answer on this stream."""
-        if self.driver.failure is not None:
-            self.driver.failure.raiseException()
-        if stream_id not in self._exchanges or not self.driver.quic.can_send(stream_id):
-            raise ConnectionError("the request is gone")
+    def stream_forgotten(self, stream_id: int) -> None:
+        """A stream is finished on both sides; called by the driver."""
+        super().stream_forgotten(stream_id)
+        self._requests.discard(stream_id)
 
-    def send_headers(self, stream_id: int, headers: list[Header]) -> None:
-        """Send a header block, unless nobody reads it any more."""
-        if self.driver.failure is None and self.driver.quic.can_send(stream_id):
-            self.framing.send_headers(stream_id, headers)
-            self.driver.transmit_soon()
-
-    def send_body(self, stream_id: int, data: bytes, *, ended: bool) -> None:
-        """Send a piece of a body, unless nobody reads it any more."""
-        if self.driver.failure is None and self.driver.quic.can_send(stream_id):
-            self.framing.send_data(stream_id, data, end_stream=ended)
-            self.driver.transmit_soon()
-
-    def respond(self, stream_id: int, status: int, headers: list[Header], body: bytes) -> None:
-        """Send a whole response."""
-        length = (b"content-length", b"%d" % len(body))
-        self.send_headers(stream_id, [(b":status", b"%d" % status), length, *headers])
-        self.send_body(stream_id, body, ended=True)
-
-    def drop_stream(
-        self, stream_id: int, code: int, *, reading: bool = True, writing: bool = True
-    ) -> None:
-        """Swallow what still comes on a stream.
-
-        :param reading: ask the peer to stop sending (STOP_SENDING).
-        :param writing: take back what was not sent (RESET_STREAM).
-        """
-        self._exchanges.pop(stream_id, None)
-        if self._framing is not None:
-            self._framing.forget(stream_id)
-        self._uncredited.pop(stream_id, None)
-        if self.driver.quic.stream_is_open(stream_id):
-            self._incoming[stream_id] = Sink(self, stream_id)
-            self.driver.quic.abandon(stream_id, code, reading=reading, writing=writing)
-            self.driver.transmit_soon()
+    def terminated(self, reason: Failure) -> None:
+        """The connection is over; called by the driver."""
+        super().terminated(reason)
+        self.on_session = None
 
 
 def _failed(reason: Failure | None) -> Deferred[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twisted.python.failure import Failure
 
 from edgetainer.quic.codes import H3_NO_ERROR
+from edgetainer.quic.driver import Driver
 from edgetainer.quic.exchange import Header
 from edgetainer.quic.opening import SessionRequest
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 class Sink:
     """Swallows what still comes on a stream that nobody reads."""
 
-    def __init__(self, connection: Http3Connection, stream_id: int) -> None:
-        self._connection = connection
+    def __init__(self, driver: Driver, stream_id: int) -> None:
+        self._driver = driver
         self._stream_id = stream_id
 
     def data_received(self, data: bytes, fin: bool) -> None:
-        driver = self._connection.driver
+        driver = self._driver
         driver.quic.consume(self._stream_id, len(data), now=driver.reactor.seconds())
 
     def reset_received(self, code: int) -> None:
