@@ -60,7 +60,12 @@ def sweep() -> None:
     for path in FOLDER.glob(f"{PREFIX}-*"):
         _, pid, started, *_ = path.name.split("-")
         if _started(int(pid)) != started:
-            _remove(path.name)
+            try:
+                _remove(path.name)
+            except RuntimeError:
+                if path.exists():
+                    raise
+                # Another bench has swept it at the same moment.
 
 
 def _started(pid: int) -> str | None:
