@@ -1,4 +1,4 @@
-"""Which network the device is on, and how long that lets it be silent.
+"""Which network the device is on, and what is remembered of each.
 
 A network is known by its default gateway and the interface that leads there. Two
 homes with the same router look alike; what is remembered of the one is then
@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from twisted.logger import Logger
 
-from edgetainer.tunnel.keepalive import LEAST, MOST, Bounds
 from edgetainer_agent.durable import write_atomically
 
 log = Logger()
@@ -45,49 +45,57 @@ def network(routes: Path = ROUTES) -> str:
     return min(found)[1] if found else "unknown"
 
 
-class KeepaliveMemory:
-    """What was learned of each network, in a file; the newest are kept.
+T = TypeVar("T")
+
+
+class NetworkMemory(Generic[T]):
+    """Something that was learned of each network, in a file; the newest are kept.
 
     :param path: of the file.
+    :param encode: a value as JSON.
+    :param decode: a value from JSON; raises `TypeError` or `ValueError` for what is none.
+    :param here: which network the device is on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        encode: Callable[[T], Any],
+        decode: Callable[[Any], T],
+        here: Callable[[], str] = network,
+    ) -> None:
         self._path = path
-        self._known = _read(path)
+        self._encode = encode
+        self._here = here
+        self._known = self._read(decode)
 
-    def recall(self) -> Bounds | None:
+    def recall(self) -> T | None:
         """What is known of the present network."""
-        return self._known.get(network())
+        return self._known.get(self._here())
 
-    def remember(self, bounds: Bounds) -> None:
+    def remember(self, value: T) -> None:
         """Keep what was learned of the present network. Without room it is learned again."""
-        here = network()
-        if self._known.get(here) == bounds:
+        here = self._here()
+        if self._known.get(here) == value:
             return
         self._known.pop(here, None)
-        self._known[here] = bounds
+        self._known[here] = value
         for oldest in list(self._known)[:-MOST_NETWORKS]:
             del self._known[oldest]
-        document = {name: [one.good, one.bad] for name, one in self._known.items()}
+        document = {name: self._encode(one) for name, one in self._known.items()}
         try:
             write_atomically(self._path, json.dumps(document).encode())
         except OSError as error:
             log.warn("What was learned of the network cannot be saved: {why}", why=error)
 
-
-def _read(path: Path) -> dict[str, Bounds]:
-    try:
-        document = json.loads(path.read_bytes())
-        return {str(name): _bounds(*pair) for name, pair in document.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, AttributeError, TypeError, ValueError) as error:
-        log.warn("What is known of networks cannot be read: {why}", why=error)
-        return {}
-
-
-def _bounds(good: Any, bad: Any) -> Bounds:
-    # NaN is in no range.
-    if not LEAST <= good <= MOST or (bad is not None and not LEAST <= bad <= 2 * MOST):
-        raise ValueError(f"{good} and {bad} are no bounds")
-    return Bounds(float(good), None if bad is None else float(bad))
+    def _read(self, decode: Callable[[Any], T]) -> dict[str, T]:
+        try:
+            document = json.loads(self._path.read_bytes())
+            return {str(name): decode(value) for name, value in document.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            log.warn("{path} cannot be read and is learned anew: {why}",
+                     path=str(self._path), why=error)  # fmt: skip
+            return {}

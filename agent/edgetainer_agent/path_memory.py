@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import Logger
-
 from edgetainer.quic.http3 import Http3Connection
 from edgetainer.quic.path_model import PathModel
 from edgetainer.tunnel.path_keeper import PathKeeper
-from edgetainer_agent.durable import write_atomically
-from edgetainer_agent.networks import MOST_NETWORKS, network
-
-log = Logger()
+from edgetainer_agent.networks import NetworkMemory, network
 
 LASTS = 7 * 86_400.0
 """Seconds for which a network is believed to be as it was."""
@@ -44,14 +38,12 @@ class PathModels:
         wall: Callable[[], float] = time.time,
         here: Callable[[], str] = network,
     ) -> None:
-        self._path = path
         self._wall = wall
-        self._here = here
-        self._known = _read(path)
+        self._memory = NetworkMemory(path, encode=_document, decode=_entry, here=here)
 
     def recall(self) -> PathModel | None:
         """What is known of the way from the present network."""
-        at, model = self._known.get(self._here(), (-math.inf, None))
+        at, model = self._memory.recall() or (-math.inf, None)
         # A clock that was set back makes nothing old; one set forward, everything.
         return model if abs(self._wall() - at) <= LASTS else None
 
@@ -62,19 +54,7 @@ class PathModels:
 
     def remember(self, model: PathModel) -> None:
         """Keep what was learned. Where it cannot be written it is learned again."""
-        here = self._here()
-        self._known.pop(here, None)
-        self._known[here] = (self._wall(), model)
-        for oldest in list(self._known)[:-MOST_NETWORKS]:
-            del self._known[oldest]
-        document = {
-            name: [round(at), round(model.bandwidth), round(model.min_rtt, 6)]
-            for name, (at, model) in self._known.items()
-        }
-        try:
-            write_atomically(self._path, json.dumps(document).encode())
-        except OSError as error:
-            log.warn("What was learned of the path cannot be saved: {why}", why=error)
+        self._memory.remember((self._wall(), model))
 
 
 def keep_path(reactor: Any, models: PathModels, connection: Http3Connection) -> None:
@@ -84,18 +64,13 @@ def keep_path(reactor: Any, models: PathModels, connection: Http3Connection) -> 
     )
 
 
-def _read(path: Path) -> dict[str, tuple[float, PathModel]]:
-    try:
-        document = json.loads(path.read_bytes())
-        return {str(name): _entry(*entry) for name, entry in document.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, AttributeError, TypeError, ValueError) as error:
-        log.warn("What is known of paths cannot be read: {why}", why=error)
-        return {}
+def _document(entry: tuple[float, PathModel]) -> list[float]:
+    at, model = entry
+    return [round(at), round(model.bandwidth), round(model.min_rtt, 6)]
 
 
-def _entry(at: Any, bandwidth: Any, min_rtt: Any) -> tuple[float, PathModel]:
+def _entry(document: Any) -> tuple[float, PathModel]:
+    at, bandwidth, min_rtt = document
     # NaN is in no range.
     if not (0 <= at < math.inf and 0 < bandwidth <= BANDWIDTH_MOST and 0 < min_rtt <= RTT_MOST):
         raise ValueError(f"{at}, {bandwidth} and {min_rtt} are no model of a path")

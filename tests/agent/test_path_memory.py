@@ -56,14 +56,23 @@ def test_only_so_many_networks_are_kept(tmp_path: Path) -> None:
     assert "network 2" not in kept
 
 
+BROKEN = [
+    "1", "[1]", "[1800000000, NaN, 0.1]", "[1800000000, 1e12, 0.1]", "[1800000000, 1e6, -1]",
+    '[1800000000, "1e6", 0.1]', f"[1{'0' * 400}, 1e6, 0.1]",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", '{"a": 1}', '{"a": [1, 2]}', '{"a": [0, NaN, 0.1]}', '{"a": [0, 1e12, 0.1]}',
-     '{"a": [0, 1e6, -1]}', '{"a": [0, "1e6", 0.1]}'],
-)  # fmt: skip
+    "text", ["", "[]", *(f'{{"192.0.2.1 eth0": {entry}}}' for entry in BROKEN)]
+)
 def test_a_broken_file_is_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / "paths.json").write_text(text)
     assert World().models(tmp_path).recall() is None
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "paths.json").write_text('{"192.0.2.1 eth0": [1800000000, 2500000, 0.08]}')
+    assert World().models(tmp_path).recall() == KNOWN
 
 
 def test_a_full_disk_costs_only_the_memory(tmp_path: Path) -> None:
