@@ -20,7 +20,7 @@ SOURCES = setup.cfg setup.py pyproject.toml MANIFEST.in \
 BENCH = env PYTHONPATH='$(CURDIR):$(CURDIR)/agent' .venv/bin/python -P -m
 
 .PHONY: help run test lint format types web wheel certs pins screenshot bench-tunnel bench-recovery bench-thousand \
-	soak-hostile soak-links bench-loopback clean
+	bench-loopback coverage soak soak-hostile soak-links soak-tests clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,11 +69,19 @@ bench-recovery: .venv/pinned ## measure how soon it is back, as root (EVENTS= ST
 bench-thousand: .venv/pinned ## a thousand sessions, and a server that is killed (DEVICES=1000)
 	$(BENCH) bench.thousand --devices '$(or $(DEVICES),1000)'
 
+coverage: .tools/installed ## test the tunnel, and fail where less than 90 % of its branches are taken
+	.tools/bin/tox run -q -e coverage
+
+soak: soak-hostile soak-links soak-tests ## all that takes too long for `make test`
+
 soak-hostile: .tools/installed ## peers that misbehave, a million bad datagrams, some ten minutes
 	.tools/bin/tox run -q -e soak -- bench.hostile
 
 soak-links: .tools/installed ## congestion control on every link of the benchmark, simulated
 	.tools/bin/tox run -q -e soak -- bench.simulated
+
+soak-tests: .tools/installed ## the long forms of tests: more seeds, whole months, some minutes
+	.tools/bin/tox run -q -e soak -- pytest --soak
 
 bench-loopback: .venv/pinned ## measure one Channel's cost per packet, and memory per idle session (RUNS=3)
 	$(BENCH) bench.loopback --runs '$(or $(RUNS),3)'

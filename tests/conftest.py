@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from tests.system import System
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="take the long forms instead (make soak)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "whole_machine: starts a whole system (server, agent, Docker, browser); runs alone",
     )
+    config.addinivalue_line("markers", "soak: takes minutes; left out but for --soak")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    usual = [item for item in items if not item.get_closest_marker("soak")]
+    items[:], others = (soak, usual) if config.getoption("--soak") else (usual, soak)
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -169,6 +169,6 @@ async def test_the_real_kernels_messages_are_understood() -> None:
     get_link, request_dump = 18, 0x1 | 0x300
     kernel.sendto(struct.pack("=IHHIIB3x", 20, get_link, request_dump, 1, 0, 0), (0, 0))
     try:
-        await heard.addTimeout(10, reactor)
+        await heard.addTimeout(60, reactor)
     finally:
         watch.stop()

@@ -82,6 +82,15 @@ def test_an_echo_beside_bulk_keeps_to_the_floor(name: str, seconds: float) -> No
     assert took[len(took) * 95 // 100] <= p95
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 5))
+@pytest.mark.parametrize("name", LINKS)
+def test_an_echo_beside_bulk_keeps_to_the_floor_for_long(name: str, seed: int) -> None:
+    up, down, p95 = LINKS[name]
+    took = echo_beside_bulk(Link(up, down, seed=seed), bulk_bytes=1_000_000_000, seconds=30.0)
+    assert took[len(took) * 95 // 100] <= p95
+
+
 @pytest.mark.parametrize("name", ["loss3", "loss5", "bad"])
 def test_alone_it_hardly_notices_losses(name: str) -> None:
     """Without copies the slowest twentieth takes half as long again, or twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from aioquic.quic import events
 from aioquic.quic.packet import QuicStreamFrame
 from aioquic.quic.packet_builder import QuicDeliveryState
@@ -117,6 +118,19 @@ def play(exchange: Exchange, actions: list[tuple[str, int]]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 300), ACTIONS)
 def test_every_byte_arrives_once_in_order(size: int, actions: list[tuple[str, int]]) -> None:
+    arrives_once_in_order(size, actions)
+
+
+@pytest.mark.soak
+@settings(max_examples=20_000, deadline=None)
+@given(st.integers(1, 300), ACTIONS)
+def test_every_byte_arrives_once_in_order_20000_times(
+    size: int, actions: list[tuple[str, int]]
+) -> None:
+    arrives_once_in_order(size, actions)
+
+
+def arrives_once_in_order(size: int, actions: list[tuple[str, int]]) -> None:
     exchange = Exchange(size)
     play(exchange, actions)
     exchange.finish()

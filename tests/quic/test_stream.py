@@ -189,7 +189,7 @@ def test_aborting_resets_the_stream(pair: Pair) -> None:
     server, client = Recorder(), Recorder()
     pair.channel(server, client)
     source = Source(pair.network, client.transport, 50 * MIB)
-    pair.network.pass_time(0.2)
+    pair.network.until(lambda: bool(server.data))
     server.transport.abortConnection()
     assert server.lost is None, "never from within the call"
     pair.network.until(lambda: client.lost is not None and server.lost is not None)
@@ -217,8 +217,18 @@ def test_aborted_streams_return_their_credit(pair: Pair) -> None:
 
 
 def test_resets_under_loss_return_their_credit() -> None:
-    pair = Pair(seed=5, loss=0.1, delay=0.02, jitter=0.01)
-    for _ in range(10):
+    resets_return_their_credit(seed=5, count=4)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_many_resets_under_loss_return_their_credit(seed: int) -> None:
+    resets_return_their_credit(seed=seed, count=40)
+
+
+def resets_return_their_credit(*, seed: int, count: int) -> None:
+    pair = Pair(seed=seed, loss=0.1, delay=0.02, jitter=0.01)
+    for _ in range(count):
         server, client = Recorder(), Recorder()
         pair.channel(server, client)
         Source(pair.network, server.transport, MIB)

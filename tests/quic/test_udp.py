@@ -67,7 +67,7 @@ class End:
         if len(self.received) < count:
             arrived: Deferred[None] = Deferred()
             self._wanted = (count, arrived)
-            await arrived.addTimeout(10, reactor)
+            await arrived.addTimeout(60, reactor)
         return [data for data, _ in self.received]
 
     @property
