@@ -23,9 +23,7 @@ from edgetainer.quic.codes import H3_INTERNAL_ERROR, NO_ERROR
 from edgetainer.quic.connection import Connection
 from edgetainer.quic.errors import ConnectionClosed, ConnectionReset, failure, tell_end
 from edgetainer.quic.outflow import Outflow
-
-TIMER_FLOOR_S = 0.000_1
-"""Shortest timer, in seconds: a tenth of the granularity of RFC 9002 section 6.1.2."""
+from edgetainer.quic.timer import Timer
 
 
 class Handler(Protocol):
@@ -73,8 +71,7 @@ class Driver:
         self.handler: Handler | None = None
         self._routes = routes
         self._carriers = [carrier]
-        self._timer: IDelayedCall | None = None
-        self._timer_at: float | None = None
+        self._timer = Timer(reactor, self._turn)
         self._sending: IDelayedCall | None = None
         self._waiting: dict[Outflow, None] = {}
         self._flushing: dict[int, Callable[[], None]] = {}
@@ -197,29 +194,22 @@ class Driver:
         self._sending = None
         self._turn()
 
-    def _timer_fired(self) -> None:
-        self._timer = None
-        at, now = self._timer_at, self.reactor.seconds()
-        if at is None or at > now + TIMER_FLOOR_S:
-            # It was put off meanwhile; that is cheaper noticed here, now and then,
-            # than by a new call for each packet.
-            self._set_timer()
-            return
-        self._timer_at = None
-        self.quic.handle_timer(now=max(at, now))
-        self._turn()
+    def _turn(self, timer: float | None = None) -> None:
+        """Send what is due, tell those who wait for room, set the timer.
 
-    def _turn(self) -> None:
-        """Send what is due, tell those who wait for room, set the timer."""
+        :param timer: the time, if the timer fired.
+        """
         try:
-            self._advance()
+            self._advance(timer)
         except Exception:
             # A mistake of ours, after which nothing is certain and no timer set. Dropped,
             # it takes no memory, and a server's stateless reset tells the peer.
             self._log.failure("the connection with {peer} is dropped", peer=self.peer)
             self.abandon(QuicErrorCode.INTERNAL_ERROR, "internal error")
 
-    def _advance(self) -> None:
+    def _advance(self, timer: float | None) -> None:
+        if timer is not None:
+            self.quic.handle_timer(now=timer)
         self._drain()
         if self.quic.get_peer_address() is None:
             return
@@ -233,7 +223,7 @@ class Driver:
                 self.handler.stream_forgotten(stream_id)
         self._drain()
         self._tell_drained()
-        self._set_timer()
+        self._timer.set(self.quic.get_timer())
         if len(self._carriers) > 1 and self._failure is None:
             self._close_unused()
 
@@ -253,19 +243,6 @@ class Driver:
         carriers, self._carriers = self._carriers, self._carriers[:1]
         for carrier in carriers:
             carrier.close()
-
-    def _set_timer(self) -> None:
-        at = self._timer_at = self.quic.get_timer()
-        if self._timer is not None:
-            if at is not None and self._timer.getTime() <= at:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if at is not None:
-            # A time that is past is one that handling did not clear, by a rounding
-            # error for instance; without the floor it would fire for ever.
-            delay = max(TIMER_FLOOR_S, at - self.reactor.seconds())
-            self._timer = self.reactor.callLater(delay, self._timer_fired)
 
     def _repeat_close(self) -> None:
         # The peer has not heard that we closed. Say it again, ever more rarely
@@ -337,10 +314,10 @@ class Driver:
         self._routes.ended(self)
 
     def _cancel_timers(self) -> None:
-        for call in (self._timer, self._sending):
-            if call is not None and call.active():
-                call.cancel()
-        self._timer = self._sending = self._timer_at = None
+        self._timer.set(None)
+        if self._sending is not None and self._sending.active():
+            self._sending.cancel()
+        self._sending = None
 
     # Waiting for bytes to leave.
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgetainer.quic.carriers import Address
+from edgetainer.quic.sockets import try_option
 
 SOL_UDP = socket.IPPROTO_UDP
 UDP_SEGMENT = 103  # linux/udp.h; Python's socket module has no names for these two.
@@ -52,15 +53,10 @@ class Offload:
         Kernels and sandboxes without them refuse the option, and would ignore the
         control message of a send.
         """
-        return cls(segment=_set(sock, UDP_SEGMENT, 0), merge=_set(sock, UDP_GRO, 1))
-
-
-def _set(sock: socket.socket, option: int, value: int) -> bool:
-    try:
-        sock.setsockopt(SOL_UDP, option, value)
-    except OSError:
-        return False
-    return True
+        return cls(
+            segment=try_option(sock, SOL_UDP, UDP_SEGMENT, 0),
+            merge=try_option(sock, SOL_UDP, UDP_GRO, 1),
+        )
 
 
 def runs(datagrams: Sequence[Datagram]) -> Iterator[tuple[list[bytes], Address]]:

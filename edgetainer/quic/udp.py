@@ -13,9 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,6 +29,7 @@ from edgetainer.quic.offload import (
     segment_size,
     split,
 )
+from edgetainer.quic.sockets import enlarge_buffers, open_socket
 
 READ_DATAGRAMS = 64
 """Datagrams after which a turn of reading ends, a few milliseconds of work: timers
@@ -44,69 +43,11 @@ SOCKET_BUFFER = 2 * 1024 * 1024
 """Bytes asked of the kernel for each direction: a busy reactor turn of 20 ms at
 800 Mbit/s; the kernel's default drops bursts that the loop is late for."""
 
-# Linux's numbers, for which Python's socket module has no names.
-SO_SNDBUFFORCE = 32
-SO_RCVBUFFORCE = 33
-IP_MTU_DISCOVER = 10
-IPV6_MTU_DISCOVER = 23
-PMTUDISC_PROBE = 3
-
 CANNOT_SEGMENT = frozenset(
     {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
 )
 """What a send fails with where a socket, a route or a device cannot segment; some
 of them also mean that the datagrams are too large."""
-
-
-def open_socket(interface: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket that never fragments.
-
-    "::" listens on IPv4 too; such peers have addresses like "::ffff:192.0.2.1".
-
-    :raises CannotListenError: when the address or the port cannot be had.
-    """
-    family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        if interface == "::":
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((interface, port))
-    except OSError as error:
-        sock.close()
-        raise CannotListenError(interface, port, error) from error  # type: ignore[no-untyped-call]
-    # Don't fragment, and don't guess sizes from ICMP, which anybody can forge: the
-    # search for the path's MTU belongs to QUIC (RFC 9000 section 14.2.1).
-    _try_option(sock, socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
-    if family == socket.AF_INET6:
-        _try_option(sock, socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
-    return sock
-
-
-def _try_option(sock: socket.socket, level: int, option: int, value: int) -> bool:
-    try:
-        sock.setsockopt(level, option, value)
-    except OSError:
-        return False
-    return True
-
-
-def enlarge_buffers(sock: socket.socket, size: int) -> int:
-    """Ask for buffers of `size` bytes; return what the smaller one became.
-
-    Beyond the system's limit (net.core.rmem_max, wmem_max) only the administrator
-    of the network may go.
-    """
-    got = size
-    for option, force in (
-        (socket.SO_RCVBUF, SO_RCVBUFFORCE),
-        (socket.SO_SNDBUF, SO_SNDBUFFORCE),
-    ):
-        if not _try_option(sock, socket.SOL_SOCKET, force, size):
-            _try_option(sock, socket.SOL_SOCKET, option, size)
-        # Linux reports twice the size, the half for its own records.
-        got = min(got, sock.getsockopt(socket.SOL_SOCKET, option) // 2)
-    return got
 
 
 @implementer(IReadWriteDescriptor)

@@ -20,15 +20,13 @@ from twisted.internet.selectreactor import SelectReactor
 
 from edgetainer.quic.carriers import Address
 from edgetainer.quic.offload import MAX_SEGMENTS, Offload
-from edgetainer.quic.udp import (
+from edgetainer.quic.sockets import (
     IP_MTU_DISCOVER,
     PMTUDISC_PROBE,
-    QUEUE_BYTES,
-    READ_DATAGRAMS,
-    UdpCarrier,
     enlarge_buffers,
     open_socket,
 )
+from edgetainer.quic.udp import QUEUE_BYTES, READ_DATAGRAMS, UdpCarrier
 
 reactor: Any = global_reactor
 
