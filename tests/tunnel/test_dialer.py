@@ -196,7 +196,7 @@ def test_a_server_that_lost_its_memory_is_found_by_another_connection(seed: int)
     # Another process, that knows nothing of the connection and cannot reset it.
     address = ("192.0.2.2", 8444)
     world.network.filter = lambda data, source, destination: SERVER not in (source, destination)
-    device.dialer._addresses = (SERVER, address)
+    device.dialer._rounds._addresses = (SERVER, address)
     world.serve(address=address)
     lost_at = world.now
     world.until(lambda: bool(device.told("disconnected")), 60)
@@ -341,7 +341,7 @@ def test_stopping_while_a_name_is_looked_up() -> None:
     world = World()
     asked: Deferred[list[str]] = Deferred()
     device = world.device(addresses=[("192.0.2.9", 1), ("server.example", 8444), SERVER])
-    device.dialer._resolve = lambda host: asked if host[0] == "s" else world.resolve(host)
+    device.dialer._rounds._resolve = lambda host: asked if host[0] == "s" else world.resolve(host)
     world.pass_time(16)
     assert [host for _, host in device.attempts] == ["192.0.2.9"]
     world.run(device.dialer.stop())
@@ -381,7 +381,7 @@ def test_a_listener_that_fails_does_not_end_the_dialling() -> None:
     try:
         device = world.device()
         device.dialer._on_connected = fails
-        device.dialer._on_doorbell = fails
+        device.dialer._rounds._on_doorbell = fails
         world.until(lambda: device.connected)
         world.switchboard.ring("dev-1", 9)
         world.pass_time(5)
