@@ -13,10 +13,15 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey = (
+    ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | rsa.RSAPrivateKey
+)
 
 
 def p256() -> PrivateKey:
@@ -27,6 +32,11 @@ def p256() -> PrivateKey:
 def ed25519_key() -> PrivateKey:
     """A new Ed25519 key."""
     return ed25519.Ed25519PrivateKey.generate()
+
+
+def for_servers() -> x509.ExtendedKeyUsage:
+    """What a server's leaf says that it is for."""
+    return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 
 
 def _name(common_name: str) -> x509.Name:
@@ -86,25 +96,25 @@ class Authority:
 
     def server(self, name: str = "server.test") -> Leaf:
         """A leaf for a TLS server of this name."""
-        return self._leaf(name, ExtendedKeyUsageOID.SERVER_AUTH, san=name)
+        return self._leaf(name, for_servers(), san=name)
 
     def client(
         self,
         name: str = "device",
         *,
         make_key: Callable[[], PrivateKey] = p256,
-        server_usage: bool = False,
+        usage: x509.ExtensionType | None = None,
         expired: bool = False,
         san: str | None = None,
     ) -> Leaf:
-        """A leaf for a TLS client; `server_usage` and `expired` spoil it on purpose."""
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if server_usage else ExtendedKeyUsageOID.CLIENT_AUTH
+        """A leaf for a TLS client; `usage` and `expired` spoil it on purpose."""
+        usage = usage or x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         return self._leaf(name, usage, make_key=make_key, expired=expired, san=san)
 
     def _leaf(
         self,
         name: str,
-        usage: x509.ObjectIdentifier,
+        usage: x509.ExtensionType,
         *,
         san: str | None = None,
         make_key: Callable[[], PrivateKey] = p256,
@@ -121,7 +131,7 @@ class Authority:
             .not_valid_before(_now() - datetime.timedelta(days=10))
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(usage, critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,

@@ -15,7 +15,7 @@ from aioquic.quic import events
 from edgetainer.quic.connection import Connection
 from edgetainer.quic.errors import CertificateRefused, ConnectionClosed
 from edgetainer.quic.settings import ClientTls
-from tests.authority import Authority, ed25519_key
+from tests.authority import Authority, ed25519_key, for_servers
 from tests.network import SERVER_NAME, Network
 
 REVOKED = "revoked"
@@ -38,7 +38,7 @@ def _expired(network: Network) -> ClientTls:
 
 
 def _for_servers(network: Network) -> ClientTls:
-    return network.client_tls(network.authority.client(server_usage=True))
+    return network.client_tls(network.authority.client(usage=for_servers()))
 
 
 def _wrong_key(network: Network) -> ClientTls:

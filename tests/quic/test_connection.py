@@ -18,7 +18,7 @@ from edgetainer.quic.credit import CONNECTION_WINDOW, STREAM_WINDOW, WINDOW_MAX
 from edgetainer.quic.crediting import Limits
 from edgetainer.quic.errors import CertificateRefused, ConnectionClosed
 from edgetainer.quic.settings import ClientTls, ServerTls
-from tests.authority import Authority, Leaf, ed25519_key, p256
+from tests.authority import Authority, Leaf, ed25519_key, for_servers, p256
 from tests.network import SERVER_NAME, Network
 from tests.quic.pair import Pair, Recorder, Source
 
@@ -50,7 +50,7 @@ REFUSED: dict[str, Callable[[Authority], Leaf | None]] = {
     "other authority": lambda authority: Authority("another").client(),
     "revoked": lambda authority: authority.client("revoked"),
     "expired": lambda authority: authority.client(expired=True),
-    "server usage": lambda authority: authority.client(server_usage=True),
+    "server usage": lambda authority: authority.client(usage=for_servers()),
     "wrong key": _wrong_key,
 }
 

@@ -59,6 +59,12 @@ class Everything:
         self.waiting.append(Deferred())
         return self.waiting[-1]
 
+    @app.route("/dropped")
+    def dropped(self, request: Any) -> Deferred[bytes]:
+        request.notifyFinish().addErrback(self.lost.append)
+        request.loseConnection()
+        return Deferred()
+
     @app.route("/streamed")
     def streamed(self, request: Any) -> Any:
         Streamed(request, 2 * MIB)
@@ -191,13 +197,28 @@ def test_a_response_larger_than_the_caller_allows_is_given_up(site: Site) -> Non
 
 
 def test_a_response_that_never_ends_is_produced_only_as_fast_as_it_is_read(site: Site) -> None:
-    waiting = site.pair.client.request("GET", "/endless", limit=8 * MIB)
+    waiting = site.pair.client.request("GET", "/endless", limit=2 * MIB)
     waiting.addErrback(lambda reason: reason.trap(ResponseTooLarge))
     site.pair.network.until(lambda: waiting.called, timeout=300)
     site.pair.network.pass_time(1)
     assert site.app.source.most_paused > 0
     assert site.app.source.stopped
     assert len(site.app.lost) == 1
+
+
+def test_a_handler_may_drop_its_request_alone(site: Site) -> None:
+    with pytest.raises(StreamReset):
+        site.ask("GET", "/dropped")
+    assert len(site.app.lost) == 1
+    assert site.ask("GET", "/who").status == 200
+
+
+def test_a_form_that_cannot_be_read_is_a_bad_request(site: Site) -> None:
+    headers = [(b"content-type", b"multipart/form-data; boundary=no")]
+    response = site.ask("POST", "/echo", headers=headers, body=b"not a form")
+    assert response.status == 400
+    assert site.app.seen == []
+    assert site.ask("GET", "/who").status == 200
 
 
 def test_a_cancelled_request_ends_its_handler(site: Site) -> None:

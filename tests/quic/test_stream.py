@@ -203,7 +203,7 @@ def test_aborting_resets_the_stream(pair: Pair) -> None:
 
 def test_aborted_streams_return_their_credit(pair: Pair) -> None:
     """Otherwise each abort would shrink the connection's window for ever."""
-    for _ in range(12):
+    for _ in range(8):
         server, client = Recorder(), Stubborn()
         pair.channel(server, client)
         Source(pair.network, server.transport, MIB)
@@ -249,6 +249,32 @@ def test_a_reader_that_closes_stops_the_writer(pair: Pair) -> None:
     client.transport.loseConnection()
     pair.network.until(lambda: server.lost is not None)
     assert source.stopped
+    assert client.lost.check(ConnectionDone)
+
+
+def test_a_reader_that_reads_no_more_still_speaks(pair: Pair) -> None:
+    server, client = HalfCloser(), HalfCloser()
+    pair.channel(server, client)
+    stream_id = client.transport.stream_id
+    pair.client.driver.quic.abandon(stream_id, 0, reading=True, writing=False)
+    pair.client.driver.transmit_soon()
+    pair.network.until(lambda: server.ends == ["write"])
+    late = Source(pair.network, server.transport, MIB)
+    assert late.stopped
+    client.transport.writeSequence([b"one ", b"and another"])
+    client.transport.loseConnection()
+    pair.network.until(lambda: server.lost is not None)
+    assert server.data == b"one and another"
+    assert server.lost.check(ConnectionDone)
+
+
+def test_stopping_to_produce_is_closing(pair: Pair) -> None:
+    server, client = Recorder(), Recorder()
+    pair.channel(server, client)
+    client.transport.write(b"last words")
+    client.transport.stopProducing()
+    pair.network.until(lambda: server.lost is not None and client.lost is not None)
+    assert server.data == b"last words"
     assert client.lost.check(ConnectionDone)
 
 

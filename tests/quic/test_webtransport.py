@@ -9,7 +9,13 @@ from aioquic.buffer import encode_uint_var
 from twisted.internet.error import ConnectionLost
 
 from edgetainer.quic.crediting import Limits
-from edgetainer.quic.errors import ConnectionClosed, SessionClosed, StreamLimit
+from edgetainer.quic.errors import (
+    ConnectionClosed,
+    SessionClosed,
+    StreamLimit,
+    StreamReset,
+    failure,
+)
 from tests.network import Network
 from tests.quic.pair import Echo, Pair, Recorder, Source, pattern
 
@@ -156,6 +162,37 @@ def test_a_session_closed_with_a_code_says_so(pair: Pair) -> None:
     with pytest.raises(SessionClosed) as caught:
         pair.network.run(theirs)
     assert (caught.value.code, caught.value.reason) == (42, "replaced by a newer one")
+
+
+@pytest.mark.parametrize("headers", [[], [(b"x-more", b"trailers")]])
+def test_a_session_may_end_without_a_word(pair: Pair, headers: list[Any]) -> None:
+    theirs = pair.server_session.notify_close()
+    framing, session_id = pair.client.framing, pair.session._session_id
+    if headers:
+        framing.send_headers(session_id, headers, end_stream=True)
+    else:
+        framing.send_data(session_id, b"", end_stream=True)
+    # What `close` does besides.
+    pair.session._end(failure(ConnectionClosed(0, "", by_peer=False)))
+    pair.session._let_go()
+    assert pair.network.run(theirs) is None
+    pair.server_session.close(1, "twice")
+    assert pair.network.run(pair.server_session.notify_close()) is None
+    pair.network.run(pair.client.ping())
+
+
+@pytest.mark.parametrize("half", ["reading", "writing"])
+def test_a_session_whose_stream_is_dropped_is_over(pair: Pair, half: str) -> None:
+    server, client = Recorder(), Recorder()
+    pair.channel(server, client)
+    theirs = pair.server_session.notify_close()
+    halves = {"reading": half == "reading", "writing": half == "writing"}
+    pair.client.driver.quic.abandon(pair.session._session_id, 7, **halves)
+    pair.client.driver.transmit_soon()
+    with pytest.raises(StreamReset):
+        pair.network.run(theirs)
+    pair.network.until(lambda: server.lost is not None and client.lost is not None)
+    pair.network.run(pair.client.ping())
 
 
 def test_the_end_of_the_connection_ends_the_session(pair: Pair) -> None:

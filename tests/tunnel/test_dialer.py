@@ -13,7 +13,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from edgetainer.errors import EdgetainerError
 from edgetainer.tunnel.dialer import Dialer
 from edgetainer.tunnel.messages import TcpTarget
-from tests.authority import Authority
+from tests.authority import Authority, for_servers
 from tests.network import SERVER
 from tests.tunnel.recorder import Recorder
 from tests.world import Echo, World
@@ -54,7 +54,7 @@ def test_no_other_certificate_gets_in(spoil: str) -> None:
     leaf = {
         "other authority": lambda: Authority().client("dev-1"),
         "expired": lambda: authority.client("dev-1", expired=True),
-        "server usage": lambda: authority.client("dev-1", server_usage=True),
+        "server usage": lambda: authority.client("dev-1", usage=for_servers()),
     }[spoil]()
     device = world.device(leaf=leaf)
     world.until(lambda: bool(device.log))

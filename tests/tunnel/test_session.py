@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
 
 from edgetainer.errors import EdgetainerError
+from edgetainer.quic.crediting import Limits
 from edgetainer.quic.schedule import Priority
 from edgetainer.tunnel.limits import MAX_CHANNELS
 from edgetainer.tunnel.messages import ControlTarget, ExecTarget, Target, TcpTarget, TerminalTarget
+from edgetainer.tunnel.session import Session
 from tests.world import Echo, World
 
 from .recorder import HalfRecorder, Recorder
@@ -136,6 +139,38 @@ def test_channels_are_bounded_and_come_free_again() -> None:
     world.run(world.open(ECHO, again))
     again.transport.write(b"x")
     world.until(lambda: again.data == b"x")
+
+
+def test_a_device_may_allow_fewer_channels() -> None:
+    world = World()
+    connect = world.network.connect
+    world.network.connect = partial(connect, limits=Limits(peer_streams=3))
+    world.online(doors={"echo": Echo})
+    session = world.switchboard.session("dev-1")
+    opened = [Recorder(), Recorder()]
+    for protocol in opened:
+        world.run(world.open(ECHO, protocol))
+    assert failure_of(world, world.open(ECHO, Recorder())) == "channel_limit"
+    assert session.channels == 3
+    opened[0].transport.loseConnection()
+    world.until(lambda: session.channels == 2)
+    world.pass_time(1)  # the device's new limit travels
+    world.run(world.open(ECHO, Recorder()))
+
+
+def test_nothing_is_opened_before_the_device_has_connected() -> None:
+    world = World()
+    sessions: list[Session] = []
+    admit = world._admit
+
+    def early(session: Session) -> dict[str, Any]:
+        sessions.append(session)
+        assert failure_of(world, session.endpoint(ECHO).connect(None)) == "device_offline"
+        return admit(session)
+
+    world.listener._on_session = early
+    world.online(doors={"echo": Echo})
+    assert len(sessions) == 1
 
 
 def test_rings_reach_the_device_in_order() -> None:
