@@ -37,10 +37,11 @@ class PathKeeper:
         remember: Remember,
     ) -> None:
         self._connection = connection
+        self._recall = recall
         self._remember = remember
-        self._kept = recall()
-        if self._kept is not None:
-            connection.start_from(self._kept)
+        known = recall()
+        if known is not None:
+            connection.start_from(known)
         self._writing = LoopingCall(self._keep)
         self._writing.clock = reactor
         self._writing.start(EVERY_S, now=False)
@@ -52,10 +53,10 @@ class PathKeeper:
 
     def _keep(self) -> None:
         model = self._connection.path_model
-        if model is None or (self._kept is not None and alike(model, self._kept)):
-            return
-        self._kept = model
-        self._remember(model)
+        # Of the present network: the connection may have moved to another one.
+        known = self._recall()
+        if model is not None and (known is None or not alike(model, known)):
+            self._remember(model)
 
 
 def alike(one: PathModel, other: PathModel) -> bool:

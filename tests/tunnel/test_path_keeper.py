@@ -44,18 +44,24 @@ def test_the_next_connection_starts_where_the_last_one_was() -> None:
 
 def test_it_is_written_once_a_minute_at_most_and_only_when_it_changed() -> None:
     kept: list[PathModel] = []
+    elsewhere: list[PathModel] = []
+    here = kept
     pair = Pair(link=Link(PATH, seed=2))
     PathKeeper(
         reactor=pair.network.reactor,
         connection=pair.client,
-        recall=lambda: None,
-        remember=kept.append,
+        recall=lambda: here[-1] if here else None,
+        remember=lambda model: here.append(model),
     )
     pair.network.pass_time(EVERY_S)
     assert kept == [], "nothing was sent that could teach anything"
     transfer(pair, 1_000_000)
     pair.network.pass_time(3 * EVERY_S)
     assert len(kept) == 1
+    # Another network, as good as the first: it is not remembered yet.
+    here = elsewhere
+    pair.network.pass_time(3 * EVERY_S)
+    assert len(kept) == len(elsewhere) == 1
 
 
 def test_a_server_remembers_its_clients_networks() -> None:
