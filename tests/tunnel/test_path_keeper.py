@@ -46,12 +46,16 @@ def test_it_is_written_once_a_minute_at_most_and_only_when_it_changed() -> None:
     kept: list[PathModel] = []
     elsewhere: list[PathModel] = []
     here = kept
+
+    def remember(model: PathModel) -> None:
+        here.append(model)
+
     pair = Pair(link=Link(PATH, seed=2))
     PathKeeper(
         reactor=pair.network.reactor,
         connection=pair.client,
         recall=lambda: here[-1] if here else None,
-        remember=lambda model: here.append(model),
+        remember=remember,
     )
     pair.network.pass_time(EVERY_S)
     assert kept == [], "nothing was sent that could teach anything"
