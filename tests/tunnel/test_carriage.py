@@ -209,6 +209,23 @@ def test_a_changed_network_is_asked_at_once() -> None:
     world.network.until(lambda: world.kind(connection) == "udp", timeout=3.0)
 
 
+def test_a_changed_network_leaves_the_old_websocket_at_once() -> None:
+    world = World()
+    world.udp_passes = False
+    connection = world.network.run(world.connect())
+    left = world.opened[0].address
+    world.network.filter = lambda data, source, destination: (
+        HTTPS in (source, destination) and left not in (source, destination)
+    )
+    # As the dialer does it, and then the carriage.
+    connection.migrate()
+    world.carriage.network_changed()
+    world.network.run(connection.ping(), timeout=2.0)
+    assert len(world.opened) == 2
+    world.network.until(lambda: world.opened[0].over, timeout=20.0)
+    assert len(world.accepted) == 1
+
+
 def test_a_connection_moves_to_a_websocket_when_udp_falls_silent() -> None:
     world = World()
     connection = world.network.run(world.connect())
