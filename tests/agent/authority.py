@@ -6,7 +6,6 @@ from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests import authority
 
@@ -20,6 +19,4 @@ class Authority(authority.Authority):
         assert csr.is_signature_valid
         # Of a key, only its public half is asked for; the request has that.
         key = cast(ec.EllipticCurvePrivateKey, csr)
-        return self._leaf(
-            device_id, ExtendedKeyUsageOID.CLIENT_AUTH, make_key=lambda: key
-        ).certificate_pem
+        return self.client(device_id, make_key=lambda: key).certificate_pem
