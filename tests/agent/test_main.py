@@ -26,6 +26,11 @@ from tests.agent.test_service import server as server
 from tests.agent.test_service import until
 
 
+def hear_interrupts() -> None:
+    """As a shell or an init leaves it for what runs in the foreground."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """Agent processes on one state folder."""
 
@@ -55,6 +60,9 @@ class Program:
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+                # Whoever runs the tests in the background passes on a SIGINT that is
+                # ignored, and the agent would leave it so.
+                preexec_fn=hear_interrupts,  # noqa: PLW1509  # no threads in the child
             )
         self.processes.append(process)
         return process
