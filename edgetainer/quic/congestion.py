@@ -46,9 +46,17 @@ what was tolerated."""
 MINIMUM_WINDOW = 4
 """Datagrams: less, and acknowledgements come too seldom to learn from."""
 
-HOST_DELAY = 0.004
+HOST_DELAY = 0.012
 """Seconds of the bandwidth added to the window for what the two hosts take to
-handle packets, which on a local network is more than the network takes."""
+handle packets and to acknowledge them, which on a local network is many times
+what the network takes. Pacing, not the window, keeps queues short."""
+
+HOLD_S = 0.004
+"""Seconds of queue at least that make start-up hold still."""
+
+ROUND_MIN_S = 0.01
+"""Seconds that a round trip is taken to last at least: within less, the two hosts'
+own scheduling is all that can be seen of a local network."""
 
 BANDWIDTH_ROUNDS = 10
 """Round trips for which the largest rate sample counts."""
@@ -73,6 +81,10 @@ FOREIGN = 0.3
 
 FOREIGN_MIN_S = 0.015
 """Seconds that it must take at least."""
+
+RIVAL_MIN_RTT = 0.005
+"""Seconds: on a shorter path, a local network's, hosts that are busy for a moment
+look like a queue, and there is nothing to win."""
 
 CALM = 0.25
 """Share at which the rival is gone: half of the path's bytes keep no larger queue."""
@@ -128,6 +140,7 @@ class ModelBased(QuicCongestionControl):
         self._min_rtt = MinRtt(MIN_RTT_LASTS)
         self._round = 0
         self._round_ends_at = 0
+        self._round_began = -math.inf
         self._phase_rounds = 0
         self._phase_until: float | None = None
         self._full_bandwidth = 0.0
@@ -197,9 +210,12 @@ class ModelBased(QuicCongestionControl):
         sample = self._delivery.sample(shortest=min(self._min_rtt.value, 3600.0))
         if sample is None or self._min_rtt.value == math.inf:
             return
-        ended = sample.prior_delivered >= self._round_ends_at
+        ended = (
+            sample.prior_delivered >= self._round_ends_at and now >= self._round_began + ROUND_MIN_S
+        )
         if ended:
             self._round += 1
+            self._round_began = now
             self._round_ends_at = self._delivery.delivered
             self._min_rtt.round_ended()
         self._learn_bandwidth(sample)
@@ -342,7 +358,7 @@ class ModelBased(QuicCongestionControl):
             if self._stubborn >= (1 if self._queue_is_long else STUBBORN):
                 self._meet_rival(now)
                 return
-            self._unmoved += 0.25 * (min(queue, self._min_rtt.value / 3) - self._unmoved)
+            self._unmoved += 0.25 * (min(queue, max(self._min_rtt.value / 3, 0.01)) - self._unmoved)
             self._enter(Phase.CRUISE, now)
         elif self._queue_is_long:
             # Jitter is not so long. Go down to what is delivered now: then it goes,
@@ -358,7 +374,11 @@ class ModelBased(QuicCongestionControl):
         """Whether more stands in the queue than what is in flight can explain."""
         allowed = max(FOREIGN * self._min_rtt.value, FOREIGN_MIN_S)
         alone = self._most_bandwidth.value * self._min_rtt.value
-        return self._min_rtt.queue > allowed and self.bytes_in_flight <= 1.1 * alone
+        return (
+            self._min_rtt.value >= RIVAL_MIN_RTT
+            and self._min_rtt.queue > allowed
+            and self.bytes_in_flight <= 1.1 * alone
+        )
 
     def _meet_rival(self, now: float) -> None:
         self._rival = Rival(now, self.bytes_in_flight, datagram=self.max_datagram_size)
@@ -406,14 +426,17 @@ class ModelBased(QuicCongestionControl):
         the queue was jitter, delivery still grows a lot in it, and start-up goes on.
         """
         rtt = self._min_rtt
-        waits = rtt.this_round - rtt.value > max(rtt.value / 8, HOST_DELAY)
+        waits = rtt.this_round - rtt.value > max(rtt.value / 8, HOLD_S)
         if self._held is None and rtt.samples >= HOLD_SAMPLES and waits:
             self._held = Held(self._round, self._bandwidth.value, self.bytes_in_flight)
 
     def _is_drained(self) -> bool:
-        return self.bytes_in_flight <= self._bdp and (
-            self.phase is Phase.DRAIN or self._min_rtt.queue <= self._queue_target + self._unmoved
-        )
+        if self.bytes_in_flight > self._bdp:
+            return False
+        rtt = self._min_rtt
+        # The round under way says it sooner than the one before.
+        gone = min(rtt.last_round, rtt.this_round) - rtt.value
+        return self.phase is Phase.DRAIN or gone <= self._queue_target / 2 + self._unmoved
 
     def _look_at_rtt(self, now: float) -> None:
         if self._phase_until is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-BATCH_S = 0.001
+BATCH_S = 0.002
 """Seconds of the rate that are sent together: the granularity of timers."""
 
 BATCH_MAX = 65_536
@@ -45,6 +45,7 @@ class Pacer:
         self._tokens = float(BURST_MIN * max_datagram_size)
         self._at = 0.0
         self._guessed = 0
+        self._gathering = False
 
     def next_send_time(self, now: float) -> float | None:
         """When the next packet may go, on the caller's clock; None means now."""
@@ -53,11 +54,15 @@ class Pacer:
             self._tokens, self._at = float(BURST_MIN * self.max_datagram_size), now
             return None
         self._refill(now, rate)
-        if self._tokens > self.max_datagram_size - 1:
-            # A byte's tolerance: what a rounding error keeps back would be asked for
-            # again at once.
+        batch = self._batch(rate)
+        # A byte's tolerance: what a rounding error keeps back would be asked for again
+        # at once.
+        if self._tokens > (batch if self._gathering else self.max_datagram_size) - 1:
+            self._gathering = False
             return None
-        return now + (self._batch(rate) - self._tokens) / rate
+        # Whatever else wakes us meanwhile: packets that go one by one cost the most.
+        self._gathering = True
+        return now + (batch - self._tokens) / rate
 
     def update_after_send(self, now: float) -> None:
         """A packet is being written."""

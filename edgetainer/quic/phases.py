@@ -41,7 +41,7 @@ SHAPES: dict[Phase, Shape] = {
     # it more than double while no queue shows, which is what satellites need.
     Phase.STARTUP: Shape(2.77, 2.4),
     Phase.DRAIN: Shape(0.5, 1.0),
-    Phase.CRUISE: Shape(1.0, 1.35),
+    Phase.CRUISE: Shape(0.99, 1.35),
     Phase.PROBE: Shape(1.15, 1.35),
     Phase.YIELD: Shape(0.88, 1.1),
     # Its window is the rival's; pacing only keeps it from being a burst.

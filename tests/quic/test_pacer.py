@@ -50,6 +50,20 @@ def test_slow_links_get_one_packet_at_a_time_and_fast_ones_a_batch() -> None:
     assert len(fast) / len(set(fast)) > 50
 
 
+def test_a_batch_is_waited_for_whatever_wakes_the_sender() -> None:
+    pacer = Pacer(Rate(12_500_000), max_datagram_size=1200)
+    times = []
+    for step in range(1000):
+        now = step / 10_000  # an acknowledgement each tenth of a millisecond
+        while pacer.next_send_time(now) is None:
+            pacer.update_after_send(now)
+            pacer.sent(1200)
+            times.append(now)
+    assert len(times) * 1200 == pytest.approx(1_250_000, rel=0.05)
+    # In two milliseconds the rate brings 20 packets.
+    assert len(times) / len(set(times)) > 15
+
+
 def test_small_packets_cost_what_they_have() -> None:
     times = sent(Pacer(Rate(125_000), max_datagram_size=1200), 1.0, size=100)
     assert len(times) * 100 == pytest.approx(125_000, rel=0.05)
