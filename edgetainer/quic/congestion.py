@@ -67,8 +67,14 @@ FULL_ROUNDS = 3
 HOLD_SAMPLES = 8
 """Samples of a round trip that tell a queue from chance (RFC 9406 section 4.2)."""
 
-CRUISE_ROUNDS = 5
+CRUISE_ROUNDS = 8
 """Round trips between two looks for more bandwidth."""
+
+BOLD = 1.25
+"""Pacing gain of a look for bandwidth after one that found some (BBR's)."""
+
+GROWS = 1.03
+"""Factor of the bandwidth that a look for more must find to be worth another."""
 
 YIELD_ROUNDS = 3
 """Round trips after which a queue that does not go is taken for none of ours."""
@@ -143,6 +149,8 @@ class ModelBased(QuicCongestionControl):
         self._round_began = -math.inf
         self._phase_rounds = 0
         self._phase_until: float | None = None
+        self._probed_from = math.inf
+        self._bold = False
         self._full_bandwidth = 0.0
         self._full_rounds = 0
         self._held: Held | None = None
@@ -345,8 +353,11 @@ class ModelBased(QuicCongestionControl):
         elif self.phase is Phase.CRUISE:
             if queue > self._queue_target + self._unmoved or self._queue_is_foreign:
                 self._yield(now)
+            elif self._phase_rounds == 1 and self._bandwidth.value > GROWS * self._probed_from:
+                # What the look showed is acknowledged a round trip later.
+                self._probe(now, found=True)
             elif self._phase_rounds >= CRUISE_ROUNDS:
-                self._enter(Phase.PROBE, now)
+                self._probe(now)
         elif self.phase is Phase.PROBE:
             if queue > self._queue_target + self._unmoved:
                 self._yield(now)
@@ -398,6 +409,12 @@ class ModelBased(QuicCongestionControl):
         else:
             rival.grow(now, self._min_rtt.last_round)
             rival.claim(self._most_bandwidth.value * self._min_rtt.last_round)
+
+    def _probe(self, now: float, *, found: bool = False) -> None:
+        """Look for more bandwidth, boldly if the last look found some."""
+        self._probed_from = self._bandwidth.value
+        self._bold = found
+        self._enter(Phase.PROBE, now)
 
     def _yield(self, now: float) -> None:
         # Where a queue stands, delivery is the bandwidth: older, larger samples were
@@ -474,6 +491,8 @@ class ModelBased(QuicCongestionControl):
         gain = shape.pacing
         if self.phase is Phase.PROBE:
             gain = 1 + min(gain - 1, max(PROBE_S / self._min_rtt.value, 0.05))
+            if self._bold:
+                gain = BOLD
         rate = gain * bandwidth
         if self.phase is Phase.STARTUP:
             rate = max(rate, INITIAL_WINDOW * self.max_datagram_size / self._min_rtt.value)

@@ -42,7 +42,7 @@ SHAPES: dict[Phase, Shape] = {
     Phase.STARTUP: Shape(2.77, 2.4),
     Phase.DRAIN: Shape(0.5, 1.0),
     Phase.CRUISE: Shape(0.99, 1.35),
-    Phase.PROBE: Shape(1.15, 1.35),
+    Phase.PROBE: Shape(1.1, 1.35),
     Phase.YIELD: Shape(0.88, 1.1),
     # Its window is the rival's; pacing only keeps it from being a burst.
     Phase.COMPETE: Shape(1.2, 1.0),

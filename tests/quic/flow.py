@@ -48,6 +48,7 @@ class Flow:
         self.arrivals: list[tuple[float, int]] = []
         self._data, self._acks = data, acks
         self._ack_after = ack_after
+        self._probing = False
         self._ack_queue = RangeSet()
         self._ack_due = False
         self._largest: tuple[int, float] = (-1, 0.0)
@@ -59,7 +60,7 @@ class Flow:
             initial_rtt=0.1,
             max_datagram_size=datagram,
             peer_completed_address_validation=True,
-            send_probe=lambda: None,
+            send_probe=self._probe,
         )
         self.recovery.handshake_confirmed = True
         self.recovery.spaces = [self.space]
@@ -76,6 +77,9 @@ class Flow:
         """Bits of stream data that arrived per second in a stretch of time."""
         size = sum(size for at, size in self.arrivals if since <= at < until)
         return size * 8 / (until - since)
+
+    def _probe(self) -> None:
+        self._probing = True
 
     def _wake(self) -> None:
         self._wakes_at = None
@@ -95,6 +99,9 @@ class Flow:
             pacer.update_after_send(now)
             room -= self.datagram
             burst += 1
+        if self._probing and not burst:
+            burst = 1  # RFC 9002 section 7.5: whatever the window says
+        self._probing = False
         for _ in range(burst):
             self._send(now)
         due = recovery.get_loss_detection_time(amplification_limited=False)

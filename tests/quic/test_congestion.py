@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicSentPacket
@@ -126,3 +128,15 @@ def sent(number: int) -> QuicSentPacket:
         sent_time=0.1,
         sent_bytes=1200,
     )
+
+
+def test_bandwidth_that_comes_is_found() -> None:
+    slow = Path(rate=2e6, delay=0.04, queue=0.2)
+    link = Link(slow, seed=9)
+    events = Events()
+    flow = Flow(events, link.up, link.down, rtt=link.rtt)
+    events.run(3.0)
+    link.up.path = replace(slow, rate=6e6)
+    events.run(7.0)
+    assert flow.rate(2.0, 3.0) < 2e6
+    assert flow.rate(6.0, 7.0) > 0.85 * 6e6 * PAYLOAD
