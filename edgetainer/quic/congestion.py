@@ -335,6 +335,8 @@ class ModelBased(QuicCongestionControl):
     # Phases.
 
     def _enter(self, phase: Phase, now: float) -> None:
+        if not {self.phase, phase} <= {Phase.PROBE, Phase.CRUISE}:
+            self._probed_from = math.inf  # What is found now is no probe's doing.
         self.phase, self._phase_rounds, self._phase_until = phase, 0, None
 
     def _next_phase(self, now: float, sample: RateSample, share: float, heavy: bool) -> None:

@@ -16,9 +16,14 @@ BATCH_S = 0.002
 BATCH_MAX = 65_536
 """Bytes sent together at most: one segmented send to the kernel."""
 
-LATE_S = 0.004
-"""Seconds that a timer may be late without costing rate: what a busy reactor
-turn takes. Up to this much of the rate goes out at once after it."""
+LATE_S = 0.02
+"""Seconds that a sender who waits may be late without costing rate: what a busy
+machine makes of a timer. The link stood still meanwhile, so that what goes out at
+once after it is no more of a queue than it was late. Without this the controller
+measures what was sent too slowly, and believes it."""
+
+IDLE_S = 0.004
+"""Seconds of the rate that gather while nobody waits."""
 
 BURST_MIN = 2
 """Datagrams that may always go together."""
@@ -88,7 +93,7 @@ class Pacer:
             most = max(
                 BURST_MIN * self.max_datagram_size,
                 self._batch(rate) + self.max_datagram_size,
-                min(rate * LATE_S, 8 * BATCH_MAX),
+                min(rate * (LATE_S if self._gathering else IDLE_S), 8 * BATCH_MAX),
             )
             self._tokens = min(most, self._tokens + (now - self._at) * rate)
             self._at = now
